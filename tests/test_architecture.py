@@ -14,6 +14,7 @@ import astroml_kit
 PACKAGE = Path(astroml_kit.__file__).parent
 FLOORS = {
     "_validation": 0,
+    "_registry": 0,
     "significance": 1,
     "samples": 1,
     "datasets": 1,
