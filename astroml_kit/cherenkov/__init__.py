@@ -1,0 +1,15 @@
+"""Cherenkov telescopes: event tables in, features and ON/OFF counts out."""
+
+from ._schema import EventDataWarning, EventFileError
+from .irfs import IRFs, read_irfs
+from .observations import Observation, Observations, read_observations
+
+__all__ = [
+    "EventDataWarning",
+    "EventFileError",
+    "IRFs",
+    "Observation",
+    "Observations",
+    "read_irfs",
+    "read_observations",
+]

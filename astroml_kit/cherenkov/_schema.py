@@ -1,0 +1,205 @@
+"""One schema for every event file: names, units, and what makes a row unusable."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.table import MaskedColumn, QTable
+from astropy.time import Time
+
+from .._validation import check_choice, check_columns
+
+# A column with one of these names always comes out in this unit, whatever the file had.
+SCHEMA_UNITS: dict[str, u.UnitBase] = {
+    "reco_energy": u.TeV,
+    "reco_energy_uncert": u.TeV,
+    "true_energy": u.TeV,
+    "true_core_x": u.m,
+    "true_core_y": u.m,
+    "true_impact": u.m,
+    "true_h_first_int": u.m,
+    "reco_core_x": u.m,
+    "reco_core_y": u.m,
+    "reco_h_max": u.m,
+    **{f"{kind}_{axis}": u.deg for kind in ("reco", "true", "pointing")
+       for axis in ("ra", "dec", "alt", "az", "lon", "lat")},
+}  # fmt: skip
+
+# A row is unusable when one of its POSITIVE values is not > 0 or one of its FINITE ones is NaN.
+POSITIVE = ("reco_energy", "true_energy")
+FINITE = ("reco_ra", "reco_dec", "reco_alt", "reco_az")
+
+ON_INVALID = ("drop", "raise", "keep")
+
+
+class EventFileError(ValueError):
+    """The file is damaged, or is not the event file it claims to be.
+
+    Raised instead of returning part of a file. Catch it to carry on with the other runs.
+    """
+
+
+class EventDataWarning(UserWarning):
+    """Rows or runs were left out; the message says how many and why."""
+
+
+@dataclass
+class RawEvents:
+    """Columns as a format's reader found them: names of the file, units of the file."""
+
+    columns: dict[str, Any]
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()))) if self.columns else 0
+
+
+def rename_columns(
+    have: Iterable[str],
+    names: Mapping[str, str],
+    *,
+    columns: Mapping[str, str] | None,
+    where: str,
+) -> dict[str, str]:
+    """Map names in the file to names in the table: the user's first, then the format's.
+
+    Parameters
+    ----------
+    have : iterable of str
+        The columns of the file.
+    names : mapping
+        The format's own name-in-file -> schema name.
+    columns : mapping, optional
+        The user's name-in-file -> schema name.
+    where : str
+        The file, for the error message.
+
+    Raises
+    ------
+    ValueError
+        When ``columns`` names a column that is not there or two columns get one name.
+    """
+    have = list(have)
+    wanted = dict(columns or {})
+    check_columns(have, wanted, where=where)
+    taken = set(wanted.values())
+    mapping = {}
+    for name in have:
+        target = wanted.get(name)
+        if target is None:
+            target = names.get(name, name)
+            if target in taken:
+                target = name  # the user has given this schema name to another column
+        mapping[name] = target
+    doubles = sorted({t for t in mapping.values() if list(mapping.values()).count(t) > 1})
+    if doubles:
+        raise ValueError(
+            f"{where}: columns must give each name once, got {doubles} more than once. "
+            "Rename one of them with columns={'<name in the file>': '<another name>'}."
+        )
+    return mapping
+
+
+def convert_unit(name: str, value: Any, *, where: str, default: u.UnitBase | None = None) -> Any:
+    """Return ``value`` in the schema's unit for ``name``; other columns keep their own unit.
+
+    A bare number takes ``default``; without one it is refused, because a guess at a unit is a
+    wrong result waiting to happen.
+    """
+    wanted = SCHEMA_UNITS.get(name)
+    if wanted is None or isinstance(value, Time):
+        return value
+    unit = getattr(value, "unit", None) or default
+    if unit is None:
+        raise EventFileError(
+            f"{where}: the unit of {name} must be convertible to {wanted}, got none. "
+            "Write the unit into the file."
+        )
+    if getattr(value, "unit", None) is None:
+        value = value * unit if isinstance(value, u.Quantity) else u.Quantity(value, unit)
+    if value.unit == wanted:
+        return value
+    try:
+        return value.to(wanted)
+    except u.UnitConversionError as error:
+        raise EventFileError(
+            f"{where}: the unit of {name} must be convertible to {wanted}, got {unit}. "
+            "The column may hold something else: name it with columns={...}."
+        ) from error
+
+
+def find_unusable(table: QTable) -> np.ndarray:
+    """Mark the rows with an energy that is not > 0, or a position or time that is not finite."""
+    bad = np.zeros(len(table), dtype=bool)
+    for name in (*POSITIVE, *FINITE):
+        if name in table.colnames:
+            column = table[name]
+            mask = getattr(column, "mask", False)
+            value = getattr(column, "unmasked", column)
+            value = np.asarray(getattr(value, "value", value))
+            good = np.isfinite(value)
+            if name in POSITIVE:
+                good &= value > 0
+            # A masked entry is a value that was never there, not a wrong one.
+            bad |= ~good & ~np.asarray(mask)
+    if isinstance(times := table.columns.get("time"), Time):
+        bad |= np.asarray(times.mask)
+    return bad
+
+
+def finish_table(
+    table: QTable, *, where: str, on_invalid: str = "drop", warn: bool = True
+) -> QTable:
+    """Drop, refuse or keep the unusable rows; count them in ``meta`` and say so."""
+    check_choice("on_invalid", on_invalid, ON_INVALID)
+    bad = find_unusable(table)
+    n_bad = int(bad.sum())
+    table.meta["n_dropped"] = n_bad if on_invalid == "drop" else 0
+    if not n_bad:
+        return table
+    text = (
+        f"{where}: {n_bad} of {len(table)} events have an energy that is not > 0, "
+        "or a position or time that is not finite"
+    )
+    if on_invalid == "raise":
+        raise EventFileError(f"{text}. Drop them with on_invalid='drop'.")
+    if on_invalid == "keep":
+        table.meta["n_invalid"] = n_bad
+        return table
+    kept = table[~bad]
+    kept.meta["n_dropped"] = n_bad
+    if warn:
+        warnings.warn(f"{text}; they were dropped.", EventDataWarning, stacklevel=3)
+    return kept
+
+
+def build_table(
+    raw: RawEvents,
+    names: Mapping[str, str],
+    *,
+    where: str,
+    columns: Mapping[str, str] | None = None,
+    required: Iterable[str] = (),
+    assume_units: bool = False,
+) -> QTable:
+    """Turn raw columns into a table with the schema's names and units."""
+    mapping = rename_columns(raw.columns, names, columns=columns, where=where)
+    check_columns(mapping.values(), required, where=where)
+    data, assumed = {}, []
+    for name, value in raw.columns.items():
+        target = mapping[name]
+        default = SCHEMA_UNITS.get(target) if assume_units else None
+        if default is not None and getattr(value, "unit", None) is None:
+            assumed.append(target)
+        if target in SCHEMA_UNITS and isinstance(value, MaskedColumn):
+            value = QTable({"x": value})["x"]
+        data[target] = convert_unit(target, value, where=where, default=default)
+    meta = dict(raw.meta)
+    if assumed:
+        meta["assumed_units"] = {name: SCHEMA_UNITS[name].to_string() for name in assumed}
+    return QTable(data, meta=meta, copy=False)
