@@ -1,6 +1,7 @@
 """Cherenkov telescopes: event tables in, features and ON/OFF counts out."""
 
 from ._schema import EventDataWarning, EventFileError
+from .io import iter_events, read_events, write_events
 from .irfs import IRFs, read_irfs
 from .observations import Observation, Observations, read_observations
 
@@ -10,6 +11,9 @@ __all__ = [
     "IRFs",
     "Observation",
     "Observations",
+    "iter_events",
+    "read_events",
     "read_irfs",
     "read_observations",
+    "write_events",
 ]

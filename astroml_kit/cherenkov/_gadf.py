@@ -13,10 +13,13 @@ from typing import Any
 
 import astropy.units as u
 import numpy as np
-from astropy.table import QTable
+from astropy.io import fits
+from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time, TimeDelta
+from astropy.utils.masked import Masked
 from erfa import ErfaWarning
 
+from .._validation import check_columns
 from ._fits import (
     Header,
     TableHDU,
@@ -55,6 +58,8 @@ NAMES = {
 REQUIRED = ("event_id", "time", "reco_ra", "reco_dec", "reco_energy")
 
 TIME_SCALES = ("tt", "utc", "tai", "tdb", "tcb", "tcg", "ut1")
+# 2001-01-01 TT, which H.E.S.S. and gammapy count from.
+DEFAULT_REFERENCE = {"MJDREFI": 51910, "MJDREFF": 0.000742870370370241}
 # Seconds after the reference; 300 years is no telescope's clock.
 MAX_SECONDS = 1e10
 
@@ -132,7 +137,8 @@ def _read_rows(hdu: TableHDU, source: str, n_rows: int | None = None) -> RawEven
     if "OBS_ID" not in columns and isinstance(obs_id, int):
         n = len(next(iter(raw.values()))) if raw else 0
         columns = {"OBS_ID": np.full(n, obs_id, dtype=np.int64), **columns}
-    return RawEvents(columns, {**describe_contents(hdu.header), "format": FORMAT, "source": source})
+    meta = {**describe_contents(hdu.header), "format": FORMAT, "source": source}
+    return RawEvents(columns, meta, NAMES)
 
 
 def _to_seconds(value: Any, hdu: TableHDU) -> np.ndarray:
@@ -205,7 +211,7 @@ def read_run(
             found.append(hdu.name or "PRIMARY")
             if events is None and hdu.matches(events_name):
                 raw = _read_rows(hdu, path.name)
-                events = build_table(raw, NAMES, where=hdu.where, required=REQUIRED)
+                events = build_table(raw, where=hdu.where, required=REQUIRED)
             elif gti is None and hdu.matches(gti_name):
                 gti = read_gti(hdu)
             if events is not None and gti is not None:
@@ -214,6 +220,68 @@ def read_run(
         f"{path.name} must have the tables {events_name} and {gti_name}, got the HDUs {found}. "
         "It is a FITS file, but not an event list."
     )
+
+
+def write_fits(table: QTable, path: Path) -> None:
+    """Write an event list, and the good time interval when ``meta`` has TSTART and TSTOP.
+
+    Times are elapsed seconds since MJDREFI + MJDREFF of ``meta``, in the scale of the column; a
+    fixed reference when ``meta`` has none.
+    """
+    check_columns(table.colnames, REQUIRED, where="the table")
+    time = table["time"]
+    if not isinstance(time, Time):
+        raise ValueError(f"time must be a Time column, got {type(time).__name__}.")
+    header = {key: value for key, value in table.meta.items() if key.isupper() and len(key) <= 8}
+    header |= {"EXTNAME": "EVENTS", "HDUCLASS": "GADF", "HDUCLAS1": "EVENTS"}
+    header = {**DEFAULT_REFERENCE, **header, "TIMESYS": time.scale.upper(), "TIMEUNIT": "s"}
+    reference = read_time_reference(header, where="meta")
+    columns = Table()
+    to_file = {target: name for name, target in NAMES.items()}
+    for name in table.colnames:
+        if name == "obs_id":  # one run per file: it goes into the header
+            header["OBS_ID"] = _get_one(table[name], header.get("OBS_ID"))
+        elif name == "time":
+            seconds = (time - reference).to_value("sec")
+            columns["TIME"] = np.ma.filled(seconds, np.nan) * u.s
+        else:
+            columns[to_file.get(name, name)] = _get_storable(table[name])
+    hdus = [fits.PrimaryHDU(), _make_hdu(columns, header)]
+    if {"TSTART", "TSTOP"} <= header.keys():
+        interval = Table({"START": [header["TSTART"]] * u.s, "STOP": [header["TSTOP"]] * u.s})
+        clock = {key: header[key] for key in ("MJDREFI", "MJDREFF", "TIMEUNIT", "TIMESYS")}
+        names = {"EXTNAME": "GTI", "HDUCLASS": "GADF", "HDUCLAS1": "GTI"}
+        hdus.append(_make_hdu(interval, clock | names))
+    fits.HDUList(hdus).writeto(path)
+
+
+def _get_one(obs_ids: Any, known: Any) -> Any:
+    values = np.unique(np.asarray(obs_ids)).tolist()
+    if len(values) > 1:
+        raise ValueError(
+            f"obs_id must be one run per GADF file, got {values[:8]}. "
+            "Write one file per run, or Parquet or HDF5."
+        )
+    return values[0] if values else known
+
+
+def _get_storable(column: Any) -> Any:
+    """Masked numbers become NaN in FITS; masked integers keep their mask as TNULL."""
+    if isinstance(column, Masked):
+        return column.filled(np.nan)
+    if isinstance(column, MaskedColumn) and column.dtype.kind == "f":
+        return column.filled(np.nan)
+    return column
+
+
+def _make_hdu(columns: Table, header: Header) -> fits.BinTableHDU:
+    hdu = fits.table_to_hdu(columns)
+    for key, value in header.items():
+        if value is None or (isinstance(value, float) and not np.isfinite(value)):
+            continue  # FITS has no word for it
+        if isinstance(value, (bool, int, float, str)):
+            hdu.header[key] = value
+    return hdu
 
 
 def read_header(path: Path, name: str) -> Header:

@@ -26,6 +26,8 @@ SCHEMA_UNITS: dict[str, u.UnitBase] = {
     "reco_core_x": u.m,
     "reco_core_y": u.m,
     "reco_h_max": u.m,
+    "hillas_psi": u.deg,
+    "hillas_phi": u.deg,
     **{f"{kind}_{axis}": u.deg for kind in ("reco", "true", "pointing")
        for axis in ("ra", "dec", "alt", "az", "lon", "lat")},
 }  # fmt: skip
@@ -33,6 +35,8 @@ SCHEMA_UNITS: dict[str, u.UnitBase] = {
 # A row is unusable when one of its POSITIVE values is not > 0 or one of its FINITE ones is NaN.
 POSITIVE = ("reco_energy", "true_energy")
 FINITE = ("reco_ra", "reco_dec", "reco_alt", "reco_az")
+# NaN here marks a telescope image too faint to have parameters: left out, counted, no warning.
+IMAGE = "hillas_intensity"
 
 ON_INVALID = ("drop", "raise", "keep")
 
@@ -50,10 +54,24 @@ class EventDataWarning(UserWarning):
 
 @dataclass
 class RawEvents:
-    """Columns as a format's reader found them: names of the file, units of the file."""
+    """Columns as a format's reader found them, and what the format calls them.
+
+    Parameters
+    ----------
+    columns : dict
+        Name in the file -> array, Quantity or Time.
+    meta : dict
+        What the file says about the events as a whole.
+    names : mapping
+        Name in the file -> schema name, for the columns that the format knows.
+    assume_units : bool
+        Whether a bare number with a schema name gets the schema's unit.
+    """
 
     columns: dict[str, Any]
     meta: dict[str, Any] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    assume_units: bool = False
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()))) if self.columns else 0
@@ -157,43 +175,48 @@ def finish_table(
 ) -> QTable:
     """Drop, refuse or keep the unusable rows; count them in ``meta`` and say so."""
     check_choice("on_invalid", on_invalid, ON_INVALID)
-    bad = find_unusable(table)
-    n_bad = int(bad.sum())
+    bad, faint = find_unusable(table), find_faint(table)
+    n_bad, n_faint = int((bad & ~faint).sum()), int(faint.sum())
+    if IMAGE in table.colnames:
+        table.meta["n_without_image"] = n_faint
     table.meta["n_dropped"] = n_bad if on_invalid == "drop" else 0
-    if not n_bad:
-        return table
     text = (
         f"{where}: {n_bad} of {len(table)} events have an energy that is not > 0, "
         "or a position or time that is not finite"
     )
-    if on_invalid == "raise":
+    if n_bad and on_invalid == "raise":
         raise EventFileError(f"{text}. Drop them with on_invalid='drop'.")
+    if n_bad and on_invalid == "drop" and warn:
+        warnings.warn(f"{text}; they were dropped.", EventDataWarning, stacklevel=3)
     if on_invalid == "keep":
         table.meta["n_invalid"] = n_bad
         return table
-    kept = table[~bad]
-    kept.meta["n_dropped"] = n_bad
-    if warn:
-        warnings.warn(f"{text}; they were dropped.", EventDataWarning, stacklevel=3)
-    return kept
+    leave = faint | bad
+    return table[~leave] if leave.any() else table
+
+
+def find_faint(table: QTable) -> np.ndarray:
+    """Mark the telescope images that have no parameters."""
+    if IMAGE not in table.colnames:
+        return np.zeros(len(table), dtype=bool)
+    values = np.asarray(getattr(table[IMAGE], "value", table[IMAGE]))
+    return np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(table), dtype=bool)
 
 
 def build_table(
     raw: RawEvents,
-    names: Mapping[str, str],
     *,
     where: str,
     columns: Mapping[str, str] | None = None,
     required: Iterable[str] = (),
-    assume_units: bool = False,
 ) -> QTable:
     """Turn raw columns into a table with the schema's names and units."""
-    mapping = rename_columns(raw.columns, names, columns=columns, where=where)
+    mapping = rename_columns(raw.columns, raw.names, columns=columns, where=where)
     check_columns(mapping.values(), required, where=where)
     data, assumed = {}, []
     for name, value in raw.columns.items():
         target = mapping[name]
-        default = SCHEMA_UNITS.get(target) if assume_units else None
+        default = SCHEMA_UNITS.get(target) if raw.assume_units else None
         if default is not None and getattr(value, "unit", None) is None:
             assumed.append(target)
         if target in SCHEMA_UNITS and isinstance(value, MaskedColumn):
