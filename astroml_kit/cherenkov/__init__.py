@@ -1,19 +1,31 @@
 """Cherenkov telescopes: event tables in, features and ON/OFF counts out."""
 
+from ._known_sources import read_known_sources
+from ._regions import NoOffRegionError, ReflectedRegions, find_reflected_regions
+from ._rotations import RotatedDiscs, find_rotated_discs
 from ._schema import EventDataWarning, EventFileError
 from .io import iter_events, read_events, write_events
 from .irfs import IRFs, read_irfs
 from .observations import Observation, Observations, read_observations
+from .on_off import OnOffTable, count_on_off
 
 __all__ = [
     "EventDataWarning",
     "EventFileError",
     "IRFs",
+    "NoOffRegionError",
     "Observation",
     "Observations",
+    "OnOffTable",
+    "ReflectedRegions",
+    "RotatedDiscs",
+    "count_on_off",
+    "find_reflected_regions",
+    "find_rotated_discs",
     "iter_events",
     "read_events",
     "read_irfs",
+    "read_known_sources",
     "read_observations",
     "write_events",
 ]
