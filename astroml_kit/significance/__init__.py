@@ -3,13 +3,8 @@
 from .counts import OnOffCounts, stack_counts
 from .gain import DetectionGain, PlainSignificance, compare_selections
 from .li_ma import expected_exposure, expected_significance, li_ma_significance
-from .likelihood import (
-    CalibratedSignificance,
-    ScoreBins,
-    binned_significance,
-    fit_strength,
-    resample_significance,
-)
+from .likelihood import binned_significance, fit_strength
+from .score_bins import CalibratedSignificance, ScoreBins, resample_significance
 from .trials import (
     EffectiveTrials,
     correct_for_trials,
