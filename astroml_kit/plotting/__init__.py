@@ -1,0 +1,35 @@
+"""Plots of results, one function each: plain arrays or result objects in, matplotlib axes out.
+
+============================  ==================================================================
+`plot_theta_squared`          squared angular distance from the source, ON over scaled OFF
+`plot_on_off`                 the same picture for any variable that is already binned
+`plot_scores`                 counts in bins of a classifier score, background and signal
+`plot_significance_per_run`   significance of every run under each selection
+`plot_roc`                    signal efficiency against background acceptance
+`plot_reliability`            observed share of signal against the predicted probability
+`plot_gain`                   significance per selection, or what a `DetectionGain` compares
+============================  ==================================================================
+
+Every function draws on ``ax`` or on new axes, returns the axes and never shows or saves them:
+``plot_roc(...).figure.savefig("roc.png")``. Colours are those of Okabe and Ito, which stay apart
+for colour-blind eyes; what is told by colour is also told by marker or line.
+"""
+
+from .classifiers import plot_reliability, plot_roc
+from .counts import (
+    plot_gain,
+    plot_on_off,
+    plot_scores,
+    plot_significance_per_run,
+    plot_theta_squared,
+)
+
+__all__ = [
+    "plot_gain",
+    "plot_on_off",
+    "plot_reliability",
+    "plot_roc",
+    "plot_scores",
+    "plot_significance_per_run",
+    "plot_theta_squared",
+]

@@ -1,0 +1,152 @@
+"""What a classifier does to signal and background: ROC and reliability."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._validation import check_counts, check_real, check_same_length
+from ._axes import GREY, SERIES, get_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_roc(
+    background: Any,
+    signal: ArrayLike | None = None,
+    *,
+    label: str | None = None,
+    ax: Axes | None = None,
+    **plot_kwargs: Any,
+) -> Axes:
+    """Plot signal efficiency against background acceptance, the latter on a logarithmic axis.
+
+    Parameters
+    ----------
+    background : array_like of shape (n,), or the result of `evaluate_classifier`
+        Share of the background that is kept, 0 to 1.
+    signal : array_like of shape (n,), optional
+        Share of the signal that is kept; left out when a result is given.
+    label : str, optional
+        For the legend.
+    ax : Axes, optional
+        Where to draw; call again with the same axes to compare curves.
+    **plot_kwargs
+        Passed on to ``ax.plot``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> ax = plot_roc([0, 0.01, 0.1, 1], [0, 0.4, 0.8, 1], label="BDT")  # doctest: +SKIP
+    """
+    if signal is None:
+        background, signal = _read_roc(background)
+    kept = check_real("background", background, at_least=0, at_most=1)
+    found = check_real("signal", signal, at_least=0, at_most=1)
+    check_same_length(background=kept, signal=found)
+    ax = get_axes(ax)
+    color, _, line = SERIES[(len(ax.lines) // 2) % len(SERIES)]
+    new = not ax.lines
+    style: dict[str, Any] = {"color": color, "ls": line, "lw": 2, "label": label}
+    positive = kept[kept > 0]
+    lowest = max(positive.min(), 1e-6) if positive.size else 1e-3
+    ax.plot(np.maximum(kept, lowest / 10), found, **{**style, **plot_kwargs})
+    if new:
+        chance = np.geomspace(1e-6, 1, 200)
+        ax.plot(chance, chance, color=GREY, ls=":", lw=1, label="no separation")
+        ax.set_xscale("log")
+        ax.set_ylim(0, 1.02)
+        ax.set_xlabel("background acceptance")
+        ax.set_ylabel("signal efficiency")
+        ax.grid(alpha=0.25)
+    ax.set_xlim(min(lowest, 0.1 if new else ax.get_xlim()[0]), 1)
+    ax.legend(frameon=False, loc="upper left")
+    return ax
+
+
+def plot_reliability(
+    predicted: Any,
+    observed: ArrayLike | None = None,
+    *,
+    counts: ArrayLike | None = None,
+    label: str | None = None,
+    ax: Axes | None = None,
+    **errorbar_kwargs: Any,
+) -> Axes:
+    """Plot the observed share of signal against the predicted probability.
+
+    Parameters
+    ----------
+    predicted : array_like of shape (n_bins,), or a calibration result
+        Mean predicted probability in each bin.
+    observed : array_like of shape (n_bins,), optional
+        Share of signal in each bin; left out when a result is given.
+    counts : array_like of int, shape (n_bins,), optional
+        Events in each bin, for binomial error bars; bins without events are left out.
+    label : str, optional
+        For the legend.
+    ax : Axes, optional
+        Where to draw; new axes if omitted.
+    **errorbar_kwargs
+        Passed on to ``ax.errorbar``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> ax = plot_reliability([0.1, 0.5, 0.9], [0.12, 0.46, 0.93], counts=[90, 80, 99],
+    ...                       )  # doctest: +SKIP
+    """
+    if observed is None:
+        predicted, observed, counts = _read_reliability(predicted)
+    p = check_real("predicted", predicted, finite=False)
+    seen = check_real("observed", observed, finite=False)
+    check_same_length(predicted=p, observed=seen, counts=counts)
+    ax = get_axes(ax)
+    good = np.isfinite(p) & np.isfinite(seen)
+    error = None
+    if counts is not None:
+        n = check_counts("counts", counts)
+        good &= n > 0
+        error = _find_binomial_errors(seen[good], n[good])
+    new = not ax.lines
+    if new:
+        ax.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="calibrated")
+    color, marker, line = SERIES[len(ax.containers) % len(SERIES)]
+    style: dict[str, Any] = {
+        "color": color,
+        "marker": marker,
+        "ls": line,
+        "ms": 5,
+        "lw": 1.2,
+        "label": label,
+    }
+    ax.errorbar(p[good], seen[good], yerr=error, **{**style, **errorbar_kwargs})
+    ax.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="predicted probability", ylabel="observed share")
+    ax.set_aspect("equal")
+    ax.legend(frameon=False, loc="upper left")
+    return ax
+
+
+def _find_binomial_errors(share: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """68 % Wilson score interval (1927), below and above; it does not vanish at 0 and 1."""
+    middle = (share + 0.5 / n) / (1 + 1 / n)
+    half = np.sqrt(share * (1 - share) / n + 0.25 / n**2) / (1 + 1 / n)
+    return np.maximum(np.stack([share - (middle - half), middle + half - share]), 0)
+
+
+def _read_roc(result: Any) -> tuple[Any, Any]:
+    """Background and signal of a result that carries its curve."""
+    return result.background, result.signal
+
+
+def _read_reliability(result: Any) -> tuple[Any, Any, Any]:
+    return result.predicted, result.observed, result.counts
