@@ -129,14 +129,16 @@ def sum_runs(
 
     ``weights``, of shape (..., n_runs), says how often each run counts, as in a bootstrap.
     """
-    times = np.broadcast_to(weights, np.broadcast_shapes(np.shape(weights), n_on.shape))
-    on, off, n_runs = times @ n_on, times @ n_off, times.sum(-1)
-    background, variance = times @ (alpha * n_off), times @ (alpha**2 * n_off)
+
+    def total(values: Any) -> np.ndarray:
+        return (weights * values).sum(-1)
+
+    on, off, ones = total(n_on), total(n_off), np.ones_like(alpha)
     some = off > 0
+    background = np.where(some, total(alpha * n_off), total(ones))
     if method == "counts":
-        ratio = np.where(some, background, n_runs) / np.where(some, off, times @ (1 / alpha))
-        return on, off, ratio
-    ratio = np.where(some, variance, times @ alpha) / np.where(some, background, n_runs)
+        return on, off, background / np.where(some, off, total(1 / alpha))
+    ratio = np.where(some, total(alpha**2 * n_off), total(alpha)) / background
     return on, np.where(some, background / ratio, 0.0), ratio
 
 
@@ -171,8 +173,8 @@ def stack_counts(runs: Iterable[OnOffCounts], *, method: str = "counts") -> OnOf
 
     "counts" matters when alphas differ much: with runs of alpha 1 and 0.1 and equal ON exposure
     the null distribution of its significance has a width of 1.14, and 3 sigma are exceeded by
-    chance four times too often; with "moments" the width is 1.00. For alphas within a factor of
-    two of each other the widths differ by at most 4 %.
+    chance almost four times too often; with "moments" the width is 1.00. For alphas below 1 and
+    within a factor of two of each other, "counts" is at most 3 % too wide.
 
     Examples
     --------

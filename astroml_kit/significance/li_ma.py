@@ -19,9 +19,9 @@ _NEAR = 3e-3  # relative imbalance under which the logarithms would cancel
 
 def _lies_within(array: np.ndarray, low: float, high: float) -> bool:
     """Whether all numbers of ``array`` are in range: two passes, and NaN is not."""
-    return bool(
-        array.dtype.kind in "iuf" and array.size and low <= array.min() <= array.max() <= high
-    )
+    if array.dtype.kind not in "iuf" or not array.size:
+        return False
+    return low <= float(array.min()) <= float(array.max()) <= high
 
 
 def check_alpha(value: Any) -> np.ndarray:
@@ -59,8 +59,8 @@ def deviance_shape(t: np.ndarray) -> np.ndarray:
 
 def significance_of_excess(excess: Any, total: Any, alpha: Any) -> np.ndarray:
     """Li & Ma from the excess and the total counts: exact for tiny excesses, but slower."""
-    positive = np.maximum(total, np.finfo(float).tiny)
-    on, off = excess / (alpha * positive), -excess / positive
+    tiny = np.finfo(float).tiny
+    on, off = excess / np.maximum(alpha * total, tiny), -excess / np.maximum(total, tiny)
     half = (alpha * deviance_shape(on) + deviance_shape(off)) * (total / (1 + alpha))
     return np.copysign(np.sqrt(2 * half), excess)
 
