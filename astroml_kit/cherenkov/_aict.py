@@ -106,6 +106,10 @@ def iter_raw(path: Path, *, chunk_size: int | None = None) -> Iterator[RawEvents
             for name in group
             if isinstance(group.get(name), h5py.Dataset)
         }
+        # Text of any length is of no use to a model, and the HDF5 library hangs on damaged one.
+        skipped = [name for name, dataset in datasets.items() if dataset.dtype.kind == "O"]
+        for name in skipped:
+            del datasets[name]
         lengths = {dataset.shape[0] if dataset.shape else -1 for dataset in datasets.values()}
         if len(lengths) != 1 or -1 in lengths:
             raise EventFileError(
@@ -114,7 +118,9 @@ def iter_raw(path: Path, *, chunk_size: int | None = None) -> Iterator[RawEvents
             )
         total = lengths.pop()
         step = chunk_size or max(total, 1)
-        meta = {"format": FORMAT, "source": path.name}
+        meta: dict[str, Any] = {"format": FORMAT, "source": path.name}
+        if skipped:
+            meta["skipped_columns"] = skipped
         for key in ("sample_fraction", "telescope"):
             if key in file.attrs:
                 value = file.attrs[key]
@@ -132,8 +138,6 @@ def _attach_units(values: dict[str, np.ndarray], meta: dict[str, Any]) -> RawEve
     given = {_name_column(column, simulated=simulated)[0] for column in values}
     for column, value in values.items():
         name, unit = _name_column(column, simulated=simulated)
-        if value.dtype.kind == "O":
-            value = np.array([read_text(item) for item in value], dtype=str)
         if name in ZENITHS and ZENITHS[name] not in given:
             name, value = ZENITHS[name], 90.0 - value
         columns[column] = value if unit is None else u.Quantity(value, unit, copy=False)

@@ -17,7 +17,7 @@ import numpy as np
 from astropy.time import Time
 
 from ._hdf5 import get_dataset, open_hdf5, read_text
-from ._schema import EventFileError, RawEvents
+from ._schema import EventFileError, RawEvents, check_scale
 
 DL1, DL2 = "ctapipe-dl1", "ctapipe-dl2"
 PARAMETERS = "dl1/event/telescope/parameters"
@@ -29,8 +29,9 @@ POINTING = "dl1/monitoring/subarray/pointing"
 DL2_GROUP = "dl2/event/subarray"
 
 # The telescope frame has angles where the camera frame has lengths; the unit tells them apart.
+TELESCOPE_FRAME = "hillas_fov_lon"
 DL1_NAMES = {
-    "hillas_fov_lon": "hillas_x",
+    TELESCOPE_FRAME: "hillas_x",
     "hillas_fov_lat": "hillas_y",
     **{f"mc_{name}": f"true_{name}" for name in
        ("energy", "alt", "az", "core_x", "core_y", "h_first_int", "x_max", "shower_primary_id")},
@@ -73,19 +74,20 @@ def _column_info(dataset: h5py.Dataset) -> dict[str, dict[str, str]]:
             info[names[int(new.group(1))]][new.group(2)] = read_text(dataset.attrs[key])
         elif not new and old and old.group(1) in info:
             info[old.group(1)]["UNIT"] = read_text(dataset.attrs[key])
-    if "time" in info and "TIME_SCALE" not in info["time"]:
-        info["time"] |= OLD_TIME  # before 0.11 the scale was a convention
+    if "time" in info:
+        info["time"] = OLD_TIME | info["time"]  # before 0.11 the scale was a convention
     return info
 
 
 def _attach(name: str, values: np.ndarray, info: dict[str, str], where: str) -> Any:
     """Give a column its unit or its time scale."""
     if info.get("TRANSFORM") == "time":
+        scale = check_scale(info.get("TIME_SCALE", ""), where=f"{where}, {name}")
         try:
-            return Time(values, format=info["TIME_FORMAT"], scale=info["TIME_SCALE"])
+            return Time(values, format=info["TIME_FORMAT"], scale=scale)
         except (KeyError, ValueError) as error:
             raise EventFileError(
-                f"{where}: {name} must have a time format and scale, got {info}."
+                f"{where}: {name} must have a time format astropy knows, got {info}."
             ) from error
     if "UNIT" in info:
         try:
@@ -224,13 +226,9 @@ def _stack(parts: list[Columns], where: str) -> Columns:
 def _finish_dl1(images: Columns, per_event: Columns | None) -> Columns:
     if per_event is not None:
         images = _join(images, per_event, TRIGGER)
-    # Both frames in one file: the telescope frame is the one with the plain names.
-    return {_strip_frame(name, images): value for name, value in images.items()}
-
-
-def _strip_frame(name: str, columns: Columns) -> str:
-    plain = name.removeprefix("camera_frame_")
-    return plain if plain not in columns else name
+    if TELESCOPE_FRAME in images:
+        return images  # the camera frame beside it keeps its prefix
+    return {name.removeprefix("camera_frame_"): value for name, value in images.items()}
 
 
 def iter_dl2(path: Path, *, chunk_size: int | None = None) -> Iterator[RawEvents]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
 
 from ._schema import EventFileError
 
@@ -173,8 +176,6 @@ class TableHDU:
         return {name: _make_native(rows[name]) for name in layout.names or ()}
 
     def _read_with_astropy(self, n_rows: int) -> dict[str, np.ndarray]:
-        from astropy.io import fits
-
         heap = self._integer("PCOUNT")
         if heap and n_rows != self.n_rows:
             raise EventFileError(
@@ -182,16 +183,26 @@ class TableHDU:
                 "Read it whole with read_events."
             )
         data = self.read_exactly(n_rows * self.row_size + heap)
-        header = fits.Header.fromstring(self._raw_header)
-        header["NAXIS2"] = n_rows
         padding = b"\0" * (-len(data) % BLOCK)
-        table = fits.BinTableHDU.fromstring(header.tostring().encode("ascii") + data + padding)
         columns = {}
-        for column in table.columns:
-            value = _make_native(np.asarray(table.data[column.name]))
-            if column.null is not None and value.dtype.kind in "iu":
-                value = np.ma.masked_equal(value, column.null)
-            columns[column.name] = value
+        with warnings.catch_warnings():
+            # What astropy would mend and warn about, we refuse.
+            warnings.simplefilter("error", AstropyWarning)
+            try:
+                header = fits.Header.fromstring(self._raw_header)
+                header["NAXIS2"] = n_rows
+                raw = header.tostring().encode("ascii") + data + padding
+                table = fits.BinTableHDU.fromstring(raw)
+                for column in table.columns:
+                    value = _make_native(np.asarray(table.data[column.name]))
+                    if column.null is not None and value.dtype.kind in "iu":
+                        value = np.ma.masked_equal(value, column.null)
+                    columns[column.name] = value
+            except (AstropyWarning, fits.VerifyError) as error:
+                raise EventFileError(
+                    f"{self.where} must follow the FITS standard, got: {error}. "
+                    "The header is damaged: fetch the file again."
+                ) from error
         return columns
 
     def get_units(self) -> dict[str, str]:
@@ -232,7 +243,7 @@ def iter_hdus(path: Path, stream: IO[bytes]) -> Iterator[TableHDU]:
         if size > limit:
             raise EventFileError(
                 f"{hdu.where} promises {size} bytes, more than the file can hold. "
-                "The header is damaged: fetch the file again."
+                "The file is truncated or its header damaged: fetch it again."
             )
         hdu.remaining, hdu.padding = size, -size % BLOCK
         yield hdu

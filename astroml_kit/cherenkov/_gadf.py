@@ -29,7 +29,7 @@ from ._fits import (
     iter_hdus,
     open_stream,
 )
-from ._schema import EventFileError, RawEvents, build_table, finish_table
+from ._schema import EventFileError, RawEvents, build_table, check_scale, finish_table
 
 FORMAT = "gadf"
 NAMES = {
@@ -57,7 +57,6 @@ NAMES = {
 }
 REQUIRED = ("event_id", "time", "reco_ra", "reco_dec", "reco_energy")
 
-TIME_SCALES = ("tt", "utc", "tai", "tdb", "tcb", "tcg", "ut1")
 # 2001-01-01 TT, which H.E.S.S. and gammapy count from.
 DEFAULT_REFERENCE = {"MJDREFI": 51910, "MJDREFF": 0.000742870370370241}
 # Seconds after the reference; 300 years is no telescope's clock.
@@ -66,12 +65,7 @@ MAX_SECONDS = 1e10
 
 def read_time_reference(header: Header, *, where: str) -> Time:
     """Return the moment that the TIME column counts from, in the file's own time scale."""
-    scale = str(header.get("TIMESYS", "")).strip().lower()
-    if scale not in TIME_SCALES:
-        raise EventFileError(
-            f"{where}: TIMESYS must be one of {list(TIME_SCALES)}, got {scale!r}. "
-            "Without it the times mean nothing: write it into the header."
-        )
+    scale = check_scale(header.get("TIMESYS", ""), where=f"{where}, TIMESYS")
     unit = str(header.get("TIMEUNIT", "s")).strip()
     if unit != "s":
         raise EventFileError(f"{where}: TIMEUNIT must be 's', got {unit!r}.")

@@ -16,6 +16,8 @@ MAGIC = b"\x89HDF\r\n\x1a\n"
 # No lossless filter packs better than this; a damaged header can promise terabytes.
 MAX_RATIO = 5000
 SMALL = 1 << 26
+# A chunk with its checksum is longer than this.
+MIN_CHUNK = 4
 
 
 @contextmanager
@@ -38,11 +40,33 @@ def get_dataset(file: h5py.File, name: str) -> h5py.Dataset:
             f"{Path(file.filename).name}: {name} promises {size} bytes, more than it can hold. "
             "It is damaged: fetch it again."
         )
+    _check_chunks(dataset, Path(file.filename))
     filters = dataset.id.get_create_plist()
     for i in range(filters.get_nfilters()):
         if not h5py.h5z.filter_avail(filters.get_filter(i)[0]):
             import_extra("hdf5plugin", extra="gamma")  # blosc, which ctapipe uses
     return dataset
+
+
+def _check_chunks(dataset: h5py.Dataset, path: Path) -> None:
+    """Refuse chunks that cannot be: the HDF5 library crashes on some of them."""
+    if dataset.chunks is None or 0 in dataset.shape:
+        return
+    file_size = path.stat().st_size
+    full = int(np.prod(dataset.chunks, dtype=object)) * dataset.dtype.itemsize
+    bad: list[int] = []
+
+    def check(chunk: h5py.h5d.StoreInfo) -> None:
+        inside = chunk.byte_offset > 0 and chunk.byte_offset + chunk.size <= file_size
+        if not (inside and MIN_CHUNK < chunk.size <= 2 * full + 1024):
+            bad.append(chunk.size)
+
+    dataset.id.chunk_iter(check)
+    if bad:
+        raise EventFileError(
+            f"{path.name}: {dataset.name} must be stored in chunks within the file, got chunks of "
+            f"{bad[:4]} bytes. It is damaged: fetch it again."
+        )
 
 
 def read_text(value: object) -> str:

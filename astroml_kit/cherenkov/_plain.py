@@ -16,7 +16,7 @@ from astropy.table import Column, MaskedColumn, QTable
 from astropy.time import Time
 from astropy.utils.masked import Masked
 
-from ._schema import EventFileError
+from ._schema import EventFileError, check_scale
 
 VERSION = 1
 KEY = "astroml_kit"
@@ -82,7 +82,8 @@ def join_table(arrays: Arrays, spec_text: str, *, where: str) -> QTable:
         if "time" in entry:
             jd1, jd2 = arrays[f"{name}.jd1"], arrays[f"{name}.jd2"]
             mask = np.ma.getmaskarray(jd1)
-            time = Time(np.ma.getdata(jd1), np.ma.getdata(jd2), format="jd", scale=entry["time"])
+            scale = check_scale(entry["time"], where=f"{where}, {name}")
+            time = Time(np.ma.getdata(jd1), np.ma.getdata(jd2), format="jd", scale=scale)
             time.format = entry["format"]
             if mask.any():
                 time[mask] = np.ma.masked
@@ -157,7 +158,8 @@ def _decode(value: Any) -> Any:
         return value
     if set(value) == {"__time__"}:
         parts = value["__time__"]
-        time = Time(parts["jd1"], parts["jd2"], format="jd", scale=parts["scale"])
+        scale = check_scale(parts["scale"], where="meta")
+        time = Time(parts["jd1"], parts["jd2"], format="jd", scale=scale)
         time.format = parts["format"]
         return time
     if set(value) == {"__quantity__"}:

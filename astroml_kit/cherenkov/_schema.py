@@ -41,11 +41,19 @@ IMAGE = "hillas_intensity"
 ON_INVALID = ("drop", "raise", "keep")
 
 
+TIME_SCALES = ("tt", "utc", "tai", "tdb", "tcb", "tcg", "ut1")
+
+
 class EventFileError(ValueError):
     """The file is damaged, or is not the event file it claims to be.
 
     Raised instead of returning part of a file. Catch it to carry on with the other runs.
     """
+
+    def __init__(self, message: str):
+        # Libraries quote damaged bytes: keep to one printable line.
+        printable = (c if c.isprintable() else " " for c in message)
+        super().__init__(" ".join("".join(printable).split()))
 
 
 class EventDataWarning(UserWarning):
@@ -75,6 +83,17 @@ class RawEvents:
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()))) if self.columns else 0
+
+
+def check_scale(scale: str, *, where: str) -> str:
+    """Return the time scale in lower case, or say that the file has none that exists."""
+    scale = str(scale).strip().lower()
+    if scale not in TIME_SCALES:
+        raise EventFileError(
+            f"{where}: the time scale must be one of {list(TIME_SCALES)}, got {scale!r}. "
+            "Without it the times mean nothing: write it into the file."
+        )
+    return scale
 
 
 def rename_columns(
@@ -221,7 +240,8 @@ def build_table(
             assumed.append(target)
         if target in SCHEMA_UNITS and isinstance(value, MaskedColumn):
             value = QTable({"x": value})["x"]
-        data[target] = convert_unit(target, value, where=where, default=default)
+        with np.errstate(all="ignore"):  # absurd values are found below, by find_unusable
+            data[target] = convert_unit(target, value, where=where, default=default)
     meta = dict(raw.meta)
     if assumed:
         meta["assumed_units"] = {name: SCHEMA_UNITS[name].to_string() for name in assumed}

@@ -122,8 +122,9 @@ def _to_time(array: np.ndarray) -> Any:
 def write_hdf5(table: QTable, path: Path) -> None:
     """Write a table as HDF5, one compressed and checksummed dataset per column."""
     arrays, spec = split_table(table)
-    with h5py.File(path, "w") as file:
-        file.attrs[KEY] = spec
+    # From this version of the format on, HDF5 checksums its own structure too.
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+        file.attrs[KEY] = np.bytes_(spec.encode())
         group = file.create_group(GROUP)
         for name, array in arrays.items():
             _write_dataset(group, name, np.ma.getdata(array))
