@@ -1,0 +1,263 @@
+"""The command line: a reanalysis or a data set per command, errors as one sentence.
+
+Heavy imports wait inside the commands, so that ``astroml-kit --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+import textwrap
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from .reanalysis import Reanalysis
+
+__all__ = ["app"]
+
+MOST_WORKERS = 4
+RESULT = "result.json"
+
+app = typer.Typer(
+    help="Machine learning that finds more sources in astronomical data, and says by how much.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+datasets_app = typer.Typer(help="List, fetch and verify data sets.", no_args_is_help=True)
+app.add_typer(datasets_app, name="datasets")
+
+NameArgument = Annotated[str, typer.Argument(help="A name from: astroml-kit datasets list.")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder that holds NAME/, instead of $ASTROML_KIT_DATA."),
+]
+
+
+@contextmanager
+def _in_one_sentence(interrupted: str = "Stopped.") -> Iterator[None]:
+    """Say errors, warnings and Ctrl-C on standard error without a traceback."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            warnings.showwarning = _show_warning
+            yield
+    except KeyboardInterrupt:
+        typer.echo(interrupted, err=True)
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        raise
+    except (ValueError, ImportError, OSError) as error:
+        typer.echo(f"Error: {_describe(error)}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    typer.echo(f"Note: {' '.join(str(message).split())}", err=True)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"astroml-kit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Hold what all commands share."""
+
+
+@app.command("reanalyse")
+def _reanalyse(
+    name: Annotated[str, typer.Argument(help="magic (built in) or hess-dl3-dr1.")],
+    target: Annotated[
+        str | None,
+        typer.Option(help='Source name, or right ascension and declination: "228.5 -59.2".'),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same numbers.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Parts to work on at a time.", show_default="cores")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with the files; taken as they are, not checked."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder to write to.", show_default="results/NAME"),
+    ] = None,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Write PNG plots.")] = True,
+) -> None:
+    """Compare a learned selection with standard cuts, and write down what it gains."""
+    with _in_one_sentence("Stopped; nothing was written."):
+        from .reanalysis import reanalyse
+
+        place = Path("results", name) if output is None else output
+        with _replacing(place) as partial:
+            result = reanalyse(
+                name,
+                target=target,
+                seed=seed,
+                n_workers=workers or min(os.cpu_count() or 1, MOST_WORKERS),
+                folder=data,
+            )
+            written = _write(result, partial, plots=plots)
+        typer.echo(_format_result(result, width=_get_width()))
+        typer.echo(f"\nWrote {', '.join(written)} to {place}{os.sep}")
+
+
+def _get_width() -> int:
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+@contextmanager
+def _replacing(place: Path) -> Iterator[Path]:
+    """Give a folder to write to, whose files move to ``place`` when all of them are complete.
+
+    Plots of an older result that the new one does not have would contradict it: they go.
+    """
+    from .reanalysis import PLOT_NAMES
+
+    created = [folder for folder in (place, *place.parents) if not folder.exists()]
+    place.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=place))
+    try:
+        yield partial
+        for name in (*PLOT_NAMES, RESULT):
+            if (partial / name).is_file():
+                os.replace(partial / name, place / name)
+            elif name != RESULT:
+                (place / name).unlink(missing_ok=True)
+    finally:
+        shutil.rmtree(partial)
+        for folder in created:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _write(result: Reanalysis, folder: Path, *, plots: bool) -> list[str]:
+    """Write result.json and the plots; return their names."""
+    from .reanalysis import save_plots
+
+    drawn = save_plots(result, folder) if plots else []
+    return [path.name for path in (result.write(folder), *drawn)]
+
+
+def _format_result(result: Reanalysis, *, width: int) -> str:
+    """The table of selections, the gain and the notes, for people."""
+    lines = [f"{result.name}: {result.target}", ""]
+    lines += _format_table(result.table, width=width)
+    lines += ["", *textwrap.wrap(str(result.gain), width), ""]
+    for note in result.notes:
+        lines += textwrap.wrap(note, width, initial_indent="- ", subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+def _format_table(table: Table, *, width: int) -> list[str]:
+    """Aligned columns; rows and columns change places where the terminal is too narrow.
+
+    A column ``x_sd`` is printed behind ``x`` as "x +- sd".
+    """
+    names = table.colnames
+    cells = []
+    for name in names:
+        if name.removesuffix("_sd") != name and name.removesuffix("_sd") in names:
+            continue
+        values = _format_column(table[name])
+        if f"{name}_sd" in names:
+            spread = _format_column(table[f"{name}_sd"])
+            values = [f"{value} +- {sd}" for value, sd in zip(values, spread, strict=True)]
+        unit = getattr(table[name], "unit", None)
+        title = name.replace("_", " ") + (f" [{unit}]" if unit else "")
+        cells.append([title, *values])
+    rows = _align(list(zip(*cells, strict=True)))
+    return rows if max(map(len, rows)) <= width else _align(cells)
+
+
+def _format_column(column: Any) -> list[str]:
+    """Digits as the column's own format says, else two decimals, or none where all are whole."""
+    values = [getattr(value, "value", value) for value in column]
+    if column.dtype.kind != "f":
+        return [str(value) for value in values]
+    whole = all(value == round(value) for value in values if math.isfinite(value))
+    wanted = getattr(column.info, "format", None) or ("z.0f" if whole else "z.2f")
+    return [format(float(value), wanted) for value in values]
+
+
+def _align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Words to the left, numbers to the right, a rule under the first row."""
+    columns = []
+    for cells in zip(*rows, strict=True):
+        width = max(map(len, cells))
+        words = not any(cell[:1].isdigit() or cell[:1] == "-" for cell in cells[1:])
+        columns.append([cell.ljust(width) if words else cell.rjust(width) for cell in cells])
+    lines = ["  ".join(row) for row in zip(*columns, strict=True)]
+    return [lines[0].rstrip(), "-" * len(lines[0]), *(line.rstrip() for line in lines[1:])]
+
+
+@datasets_app.command("list")
+def _list_datasets() -> None:
+    """List the data sets that are known by name, and where they would come from."""
+    with _in_one_sentence():
+        from .datasets import list_datasets
+
+        table = list_datasets()["name", "n_files", "size", "available", "title"]
+        typer.echo("\n".join(_format_table(table, width=10**6)))
+
+
+@datasets_app.command("fetch")
+def _fetch_dataset(name: NameArgument, data: DataOption = None) -> None:
+    """Get a data set, check every file, and say where it is."""
+    with _in_one_sentence("Stopped; files that were complete are kept."):
+        from .datasets import fetch_dataset
+
+        typer.echo(str(fetch_dataset(name, folder=data)))
+
+
+@datasets_app.command("verify")
+def _verify_dataset(name: NameArgument, data: DataOption = None) -> None:
+    """Read every byte of a data set and compare it with the registered checksums."""
+    with _in_one_sentence():
+        from .datasets import verify_dataset
+
+        table = verify_dataset(name, folder=data)
+        status = [str(value) for value in table["status"]]
+        for file, what in zip(table["file"], status, strict=True):
+            if what != "ok":
+                typer.echo(f"{what}: {file}")
+        counts = ", ".join(f"{status.count(what)} {what}" for what in sorted(set(status)))
+        typer.echo(f"{name} in {table.meta['folder']}: {counts}")
+    if "changed" in status:
+        raise typer.Exit(1)

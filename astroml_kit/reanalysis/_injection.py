@@ -1,0 +1,191 @@
+"""A weak source injected into labelled events: selections, the field, and many fields like it.
+
+A *library* of labelled events stands for the sky: every event of it appears in the ON region with
+a Poisson multiplicity whose mean is its class's expected count over the library's size, and
+hadrons appear in the OFF regions 1/alpha times as often. Given the library, counts behind any
+selection are then exactly Poisson. What the library does not know, because it is finite, is
+measured by drawing it again with replacement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy.optimize import brentq
+
+from ..significance import binned_significance, expected_significance
+
+_BLOCK = 200  # fields drawn at a time: bounds the memory
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """Labelled events: image parameters by name, and which of them are gammas."""
+
+    parameters: Mapping[str, np.ndarray]
+    is_gamma: np.ndarray
+    groups: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.is_gamma)
+
+    def take(self, rows: np.ndarray) -> Library:
+        """Return some of the events."""
+        parameters = {name: values[rows] for name, values in self.parameters.items()}
+        return Library(parameters, self.is_gamma[rows], self.groups[rows])
+
+    def add(self, **parameters: np.ndarray) -> Library:
+        """Return the same events with more parameters."""
+        return replace(self, parameters={**self.parameters, **parameters})
+
+
+@dataclass(frozen=True)
+class Box:
+    """Events whose parameters lie between bounds, both inclusive."""
+
+    name: str
+    bounds: Mapping[str, tuple[float, float]]
+    signal: tuple[float, ...] = (1.0,)
+
+    def assign(self, library: Library) -> np.ndarray:
+        """Return 0 inside the box and -1 outside."""
+        inside = np.ones(len(library), dtype=bool)
+        for column, (low, high) in self.bounds.items():
+            values = library.parameters[column]
+            inside &= (values >= low) & (values <= high)
+        return np.where(inside, 0, -1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the bounds."""
+        return {"name": self.name, "bounds": {k: list(v) for k, v in self.bounds.items()}}
+
+
+@dataclass(frozen=True)
+class ScoreBands:
+    """Bands of the score between increasing edges; the last one is open above."""
+
+    name: str
+    edges: tuple[float, ...]
+    signal: tuple[float, ...]
+
+    def assign(self, library: Library) -> np.ndarray:
+        """Return the band, -1 below the lowest edge."""
+        return np.searchsorted(self.edges, library.parameters["score"], side="right") - 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return edges and predicted signal."""
+        return {"name": self.name, "edges": list(self.edges), "signal": list(self.signal)}
+
+
+Selection: TypeAlias = Box | ScoreBands
+
+
+@dataclass(frozen=True)
+class Injection:
+    """Expected counts before any selection: signal and background ON, and alpha."""
+
+    n_signal: float
+    n_background: float
+    alpha: float
+
+    def expect(self, kept_signal: Any, kept_background: Any) -> Any:
+        """Expected significance behind one cut, from the shares that it keeps."""
+        signal, background = self.n_signal * kept_signal, self.n_background * kept_background
+        return expected_significance(signal, background, alpha=self.alpha)
+
+    def weigh(self, library: Library) -> tuple[np.ndarray, np.ndarray]:
+        """Expected multiplicity of each event in the ON and in the OFF regions."""
+        gammas, hadrons = library.is_gamma, ~library.is_gamma
+        on = np.where(
+            gammas, self.n_signal / gammas.sum(), self.n_background / max(hadrons.sum(), 1)
+        )
+        off = np.where(gammas, 0.0, on / self.alpha)
+        return on, off
+
+
+def inject_source(
+    library: Library,
+    selection: Selection,
+    *,
+    n_background: float,
+    alpha: float,
+    significance: float,
+) -> Injection:
+    """Set the flux so that ``selection``, a single cut, expects ``significance``."""
+    kept_signal, kept_background = measure_efficiency(library, selection)
+    if kept_signal == 0:
+        raise ValueError(
+            f"{selection.name} must keep some gammas, got none of {library.is_gamma.sum()}. "
+            "Without them no flux gives the significance asked for."
+        )
+
+    def miss(n_signal: float) -> float:
+        injection = Injection(n_signal, n_background, alpha)
+        return float(injection.expect(kept_signal, kept_background)) - significance
+
+    largest = 1e3 * (significance + 1) ** 2 * (np.sqrt(n_background) + 1) / kept_signal
+    return Injection(float(brentq(miss, 0.0, largest)), n_background, alpha)
+
+
+def measure_efficiency(library: Library, selection: Selection) -> tuple[float, float]:
+    """Share of gammas and of hadrons that a selection keeps in any of its bins."""
+    kept = selection.assign(library) >= 0
+    return float(kept[library.is_gamma].mean()), float(kept[~library.is_gamma].mean())
+
+
+class Bench:
+    """The selections side by side on fields drawn from one library."""
+
+    def __init__(
+        self, library: Library, selections: Sequence[Selection], injection: Injection
+    ) -> None:
+        self.library, self.selections, self.injection = library, selections, injection
+        self.on, self.off = injection.weigh(library)
+        self.bins = [selection.assign(library) for selection in selections]
+        # One column for each bin of each selection, so that one product counts them all.
+        self.stops = np.cumsum([len(selection.signal) for selection in selections])
+        self.starts = np.concatenate([[0], self.stops[:-1]])
+        self.columns = np.zeros((len(library), self.stops[-1]))
+        for start, bins in zip(self.starts, self.bins, strict=True):
+            rows = np.flatnonzero(bins >= 0)
+            self.columns[rows, start + bins[rows]] = 1.0
+
+    def draw(
+        self, n_fields: int, rng: np.random.Generator, *, exposure: float = 1.0, source: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Multiplicities of every event, ON and OFF, shape (n_fields, n_events)."""
+        on = self.on if source else np.where(self.library.is_gamma, 0.0, self.on)
+        shape = (n_fields, len(self.library))
+        return rng.poisson(exposure * on, shape), rng.poisson(exposure * self.off, shape)
+
+    def count(self, multiplicity: np.ndarray) -> list[np.ndarray]:
+        """Counts in the bins of each selection, shape (n_fields, n_bins)."""
+        counts = multiplicity @ self.columns
+        return [counts[:, i:j] for i, j in zip(self.starts, self.stops, strict=True)]
+
+    def measure(self, n_on: Sequence[np.ndarray], n_off: Sequence[np.ndarray]) -> np.ndarray:
+        """Significance of counts under each selection, shape (n_selections, n_fields)."""
+        alpha = self.injection.alpha
+        return np.stack([
+            np.atleast_1d(binned_significance(on, off, alpha=alpha, signal=selection.signal))
+            for selection, on, off in zip(self.selections, n_on, n_off, strict=True)
+        ])  # fmt: skip
+
+    def repeat(self, n_fields: int, rng: np.random.Generator, *, source: bool = True) -> np.ndarray:
+        """Significance of many independent fields, shape (n_selections, n_fields)."""
+        found = []
+        for first in range(0, n_fields, _BLOCK):
+            on, off = self.draw(min(_BLOCK, n_fields - first), rng, source=source)
+            found.append(self.measure(self.count(on), self.count(off)))
+        return np.concatenate(found, axis=1)
+
+    def repeat_library(self, n_draws: int, rng: np.random.Generator) -> np.ndarray:
+        """Significance of expected counts from redrawn libraries, (n_selections, n_draws)."""
+        gammas, hadrons = (np.flatnonzero(self.library.is_gamma == kind) for kind in (True, False))
+        times = np.zeros((n_draws, len(self.library)))
+        for rows in (gammas, hadrons):
+            times[:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), n_draws)
+        return self.measure(self.count(times * self.on), self.count(times * self.off))
