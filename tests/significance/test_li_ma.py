@@ -102,9 +102,10 @@ def test_has_the_sign_of_the_excess(n_on, n_off, alpha):
 @given(n_on=counts, more=st.floats(1e-3, 1e3), n_off=counts, alpha=alphas)
 @settings(max_examples=100, deadline=None)
 def test_grows_with_n_on_and_falls_with_n_off(n_on, more, n_off, alpha):
+    step = more * (1 + n_on + n_off)  # not lost in the rounding of the significance
     here = li_ma_significance(n_on, n_off, alpha=alpha)
-    above = li_ma_significance(n_on * (1 + more) + more, n_off, alpha=alpha)
-    below = li_ma_significance(n_on, n_off * (1 + more) + more, alpha=alpha)
+    above = li_ma_significance(n_on + step, n_off, alpha=alpha)
+    below = li_ma_significance(n_on, n_off + step, alpha=alpha)
     assert below < here < above
 
 
