@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,11 @@ def read_time_reference(header: Header, *, where: str) -> Time:
             f"{where}: MJDREFI + MJDREFF must be a day in [0, 100000), got {day} + {fraction}. "
             "The header is damaged: fetch the file again."
         )
+    return _make_reference(day, fraction, scale)
+
+
+@lru_cache(maxsize=64)  # every run of a data set counts from the same moment
+def _make_reference(day: float, fraction: float, scale: str) -> Time:
     return Time(day, fraction, format="mjd", scale=scale)
 
 
@@ -188,10 +194,9 @@ def read_gti(hdu: TableHDU) -> QTable:
             f"{hdu.where} must hold some live time, got {len(length)} intervals of zero length. "
             "Leave the run out with obs_ids=."
         )
-    return QTable(
-        {"start": make_time(start, reference), "stop": make_time(stop, reference)},
-        meta=describe_contents(hdu.header),
-    )
+    times = make_time(np.stack([start, stop]), reference)
+    meta = describe_contents(hdu.header)
+    return QTable({"start": times[0], "stop": times[1]}, meta=meta, copy=False)
 
 
 def read_run(

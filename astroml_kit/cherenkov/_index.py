@@ -14,7 +14,7 @@ from astropy.table import QTable
 
 from ._fits import Header, TableHDU
 from ._gadf import list_hdus, read_header, read_table
-from ._schema import EventDataWarning, EventFileError
+from ._schema import EventDataWarning, EventFileError, damage_is_one_error
 
 # Keyword or index column of GADF -> column of Observations.table; others keep their name, lower.
 INDEX_NAMES = {
@@ -46,7 +46,7 @@ HDU_CLASSES = {
     "aeff": ("AEFF_2D",),
     "edisp": ("EDISP_2D",),
     "psf": ("PSF_TABLE", "PSF_3GAUSS"),
-    "bkg": ("BKG_3D",),
+    "bkg": ("BKG_3D", "BKG_2D"),
 }
 
 
@@ -110,7 +110,8 @@ def read_headers(folder: Path) -> tuple[dict[int, RunFiles], QTable]:
     headers, damaged = [], []
     for path in sorted({*folder.rglob("*.fits"), *folder.rglob("*.fits.gz")}):
         try:
-            hdus = list_hdus(path)
+            with damage_is_one_error(path, "FITS"):
+                hdus = list_hdus(path)
         except EventFileError as error:
             damaged.append(str(error))
             continue

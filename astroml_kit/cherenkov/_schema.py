@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import astropy.units as u
@@ -58,6 +62,37 @@ class EventFileError(ValueError):
 
 class EventDataWarning(UserWarning):
     """Rows or runs were left out; the message says how many and why."""
+
+
+# What the libraries below raise on a damaged file. Our own errors are made of better words.
+DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+@contextmanager
+def damage_is_one_error(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a library says about a damaged file into one sentence of ours."""
+    try:
+        with np.errstate(all="ignore"):  # absurd numbers are found and counted later
+            yield
+    except EventFileError:
+        raise
+    except DAMAGE as error:
+        raise EventFileError(
+            f"{path.name} must be a readable {kind} file, got {type(error).__name__}: "
+            f"{str(error)[:200]}. It is damaged or of another kind: fetch it again."
+        ) from error
 
 
 @dataclass

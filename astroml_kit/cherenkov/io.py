@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import gzip
 import os
-import struct
 import warnings
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
-import numpy as np
 from astropy.table import QTable
 
 from .._validation import check_choice, check_real
@@ -30,6 +26,7 @@ from ._schema import (
     EventFileError,
     RawEvents,
     build_table,
+    damage_is_one_error,
     finish_table,
 )
 
@@ -68,36 +65,6 @@ SUFFIXES = {
     ".fits.gz": _gadf.FORMAT,
 }
 
-# What the libraries below raise on a damaged file. Our own errors are made of better words.
-DAMAGE = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-
-
-@contextmanager
-def _damage_is_one_error(path: Path, format: str) -> Iterator[None]:
-    """Turn whatever a library says about a damaged file into one sentence of ours."""
-    try:
-        with np.errstate(all="ignore"):  # absurd numbers are found and counted later
-            yield
-    except EventFileError:
-        raise
-    except DAMAGE as error:
-        raise EventFileError(
-            f"{path.name} must be a readable {format} file, got {type(error).__name__}: "
-            f"{str(error)[:200]}. It is damaged or of another kind: fetch it again."
-        ) from error
-
 
 def _check_path(path: str | Path) -> Path:
     path = Path(path)
@@ -130,7 +97,7 @@ def find_format(path: str | Path) -> str:
         When it is none of them.
     """
     path = _check_path(path)
-    with _damage_is_one_error(path, "event"):
+    with damage_is_one_error(path, "event"):
         with path.open("rb") as file:
             head = file.read(HEAD)
         found = _find_by_head(path, head)
@@ -190,7 +157,7 @@ def _iter_tables(
     kind = FORMATS[format]
     chunks = kind.iter_raw(path, chunk_size=chunk_size)
     while True:
-        with _damage_is_one_error(path, format):
+        with damage_is_one_error(path, format):
             raw = next(chunks, None)
         if raw is None:
             return
@@ -241,6 +208,8 @@ def read_events(
 
     Examples
     --------
+    Reading never needs a name for the format:
+
     >>> from astroml_kit.datasets import fetch_dataset  # doctest: +SKIP
     >>> events = read_events(fetch_dataset("magic-uci") / "magic04.data")  # doctest: +SKIP
     >>> len(events), events["hillas_width"].unit  # doctest: +SKIP
@@ -334,6 +303,17 @@ def write_events(
         When the file is there and ``overwrite`` is false.
     ValueError
         When the table has something the format cannot hold.
+
+    Examples
+    --------
+    >>> import astropy.units as u
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> events = QTable({"event_id": [1, 2], "reco_energy": [0.5, 2.0] * u.TeV})
+    >>> with TemporaryDirectory() as folder:
+    ...     path = write_events(events, Path(folder) / "events.parquet")
+    ...     print(read_events(path)["reco_energy"])
+    [0.5 2. ] TeV
     """
     path = Path(path)
     if format is None:

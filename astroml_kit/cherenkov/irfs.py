@@ -19,7 +19,7 @@ from .._validation import check_real, invalid
 from ._fits import iter_hdus, open_stream
 from ._gadf import quantities_of
 from ._responses import CumulativeTable, ResponseTable
-from ._schema import EventFileError
+from ._schema import EventFileError, damage_is_one_error
 
 RNG = np.random.Generator | int | None
 
@@ -37,8 +37,9 @@ KINDS: dict[str, tuple[tuple[str, ...], str, u.UnitBase, tuple[str, ...]]] = {
     "aeff": (("AEFF_2D",), "EFFAREA", u.m**2, ("THETA", "ENERG")),
     "edisp": (("EDISP_2D",), "MATRIX", u.one, ("THETA", "ENERG", "MIGRA")),
     "psf": (("PSF_TABLE", "PSF_3GAUSS"), "RPSF", u.sr**-1, ("THETA", "ENERG", "RAD")),
-    "bkg": (("BKG_3D",), "BKG", u.Unit("s-1 TeV-1 sr-1"), ("ENERG", "DETX", "DETY")),
+    "bkg": (("BKG_3D", "BKG_2D"), "BKG", u.Unit("s-1 TeV-1 sr-1"), ("ENERG", "DETX", "DETY")),
 }
+BKG_2D_ORDER = ("ENERG", "THETA")
 PSF_3GAUSS_RADII = np.linspace(0.0, 1.0, 401)
 
 
@@ -136,10 +137,13 @@ class IRFs:
         energy = check_real("energy", energy, above=0)
         lon, lat = check_real("fov_lon", fov_lon), check_real("fov_lat", fov_lat)
         tiny = 1e-300
+        radial = "THETA" in table.edges
+        place = {"THETA": np.hypot(lon, lat)} if radial else {"DETX": lon, "DETY": lat}
         logs = ResponseTable(np.log(np.clip(table.values, tiny, None)), table.edges)
-        rate = np.exp(logs.interpolate(ENERG=np.log10(energy), DETX=lon, DETY=lat))
+        rate = np.exp(logs.interpolate(ENERG=np.log10(energy), **place))
         inside = table.contains("ENERG", energy)
-        inside = inside & table.contains("DETX", lon) & table.contains("DETY", lat)
+        for axis, position in place.items():
+            inside = inside & table.contains(axis, position)
         return np.where(inside & (rate > 10 * tiny), rate, 0.0)
 
     def expected_rate(
@@ -274,7 +278,7 @@ def read_irfs(where: str | Path | Mapping[str, tuple[Path, str]]) -> IRFs:
     paths = sorted({path for path, _ in wanted.values()})
     tables: dict[str, ResponseTable] = {}
     for path in paths:
-        with open_stream(path) as stream:
+        with damage_is_one_error(path, "GADF response"), open_stream(path) as stream:
             for hdu in iter_hdus(path, stream):
                 for kind, (file, names) in wanted.items():
                     if file == path and kind not in tables and hdu.matches(*names):
@@ -300,6 +304,8 @@ def _make_table(kind: str, columns: dict[str, Any], where: str) -> ResponseTable
     _, value_name, unit, order = KINDS[kind]
     if kind == "psf" and "SIGMA_1" in columns:
         columns = _tabulate_gaussians(columns)
+    if kind == "bkg" and "THETA_LO" in columns:
+        order = BKG_2D_ORDER
     present = [name[:-3] for name in columns if name.endswith("_LO") and name[:-3] in AXES]
     missing = [f"{axis}_LO" for axis in order if axis not in present]
     missing += [name for name in (value_name,) if name not in columns]
@@ -309,10 +315,15 @@ def _make_table(kind: str, columns: dict[str, Any], where: str) -> ResponseTable
     for axis in order:
         pair = [_get_floats(columns[f"{axis}_{end}"][0], AXES[axis], where) for end in ("LO", "HI")]
         edges[axis] = np.stack(pair, axis=1)
+        if not (np.all(np.diff(edges[axis].sum(axis=1)) > 0) and np.all(pair[0] <= pair[1])):
+            raise EventFileError(
+                f"{where}: {axis}_LO and {axis}_HI must be rising edges, got {edges[axis][:3]}. "
+                "The file is damaged: fetch it again."
+            )
     values = _get_floats(columns[value_name][0], unit, where)
     # The axes of the array follow the order of the axis columns, the last one slowest.
     stored = [axis for axis in reversed(present) if axis in order]
-    if kind == "bkg" and stored[0] == "ENERG":
+    if kind == "bkg" and "DETX" in order and stored[0] == "ENERG":
         # ... but for this one: H.E.S.S. wrote (energy, lon, lat), and so the peers read it. Events
         # of its empty fields prefer that to (energy, lat, lon) by 266 in ln L.
         stored = list(order)

@@ -18,7 +18,7 @@ from astropy.table import QTable
 from ._fits import Header, get_number
 from ._gadf import read_header, read_run
 from ._index import RunFiles, find_index, read_headers, read_index, read_zenith
-from ._schema import EventDataWarning, EventFileError
+from ._schema import EventDataWarning, EventFileError, damage_is_one_error
 from .irfs import IRFs, read_irfs
 
 # ICRS and FK5 at J2000 differ by less than 0.03 arcsec, far below any Cherenkov telescope.
@@ -170,7 +170,8 @@ class Observations:
                 f"run {files.obs_id} must have events and good time intervals in one file, got "
                 f"{path.name} and {gti_path.name}."
             )
-        events, gti = read_run(path, events_name=events_name, gti_name=gti_name)
+        with damage_is_one_error(path, "GADF"):
+            events, gti = read_run(path, events_name=events_name, gti_name=gti_name)
         header = events.meta
         live_time = get_number(header, "LIVETIME", where=path.name)
         if not live_time > 0:
@@ -242,7 +243,11 @@ def read_observations(folder: str | Path, *, obs_ids: Iterable[int] | None = Non
     if not folder.is_dir():
         raise ValueError(f"folder must be a folder, got {folder}. Give the one with the index.")
     hdu_index = find_index(folder, "hdu")
-    runs, table = read_headers(folder) if hdu_index is None else read_index(folder, hdu_index)
+    if hdu_index is None:
+        runs, table = read_headers(folder)
+    else:
+        with damage_is_one_error(hdu_index, "GADF index"):
+            runs, table = read_index(folder, hdu_index)
     if not len(table):
         raise ValueError(
             f"{folder} must hold GADF event lists, got none. "

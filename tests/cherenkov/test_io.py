@@ -598,6 +598,16 @@ def test_unknown_hdf5(tmp_path):
         read_events(path)
 
 
+def test_absent_filter_names_the_package(tmp_path, events, monkeypatch):
+    import sys
+
+    path = write_events(events, tmp_path / "e.h5")
+    monkeypatch.setattr(h5py.h5z, "filter_avail", lambda _: False)
+    monkeypatch.setitem(sys.modules, "hdf5plugin", None)
+    with pytest.raises(ImportError, match=r"hdf5plugin is needed here.*astroml_kit\[gamma\]"):
+        read_events(path)
+
+
 @pytest.mark.data
 def test_magic_data(data_folder):
     events = read_events(data_folder("magic-uci") / "magic04.data")

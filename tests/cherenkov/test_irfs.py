@@ -135,6 +135,52 @@ def test_a_wrong_unit_is_refused(path):
         read_irfs(path)
 
 
+def test_radial_background(tmp_path):
+    energy = np.sqrt(ENERGY[:-1] * ENERGY[1:])
+    rate = energy[None, :] ** -2.5 * np.exp(-OFFSET[:, None])
+    hdu = response("BKG", "BKG_2D", [("ENERG", ENERGY, "TeV"), ("THETA", OFFSET, "deg")],
+                   rate, "BKG", "s-1 TeV-1 sr-1")  # fmt: skip
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / "bkg.fits")
+    irfs = read_irfs(tmp_path / "bkg.fits")
+    # Straight in log rate against log energy and offset, as this law is.
+    expected = 2.0**-2.5 * np.exp(-1.0)
+    assert irfs.background_rate(2.0, 0.6, 0.8) == pytest.approx(expected, rel=1e-4)
+    assert irfs.background_rate(2.0, 3.0, 0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "ENERG_LO", "value": np.nan}, "must be rising edges"),
+        ({"name": "THETA_HI", "value": -1.0}, "must be rising edges"),
+        ({"name": "EFFAREA", "value": np.nan}, "EFFAREA must be finite"),
+    ],
+)
+def test_damaged_tables_are_refused(path, change, words):
+    with fits.open(path, mode="update") as hdus:
+        hdus["AEFF"].data[change["name"]][0].flat[1] = change["value"]
+    with pytest.raises(EventFileError, match=words):
+        read_irfs(path)
+
+
+def test_mutants_give_responses_or_one_error(path, tmp_path):
+    whole = path.read_bytes()
+    refused = 0
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        data = bytearray(whole)
+        starts = [whole.index(b"XTENSION", 1 + i) for i in rng.integers(0, len(whole) // 2, 3)]
+        for start in starts:  # in the headers, where it matters
+            data[start + rng.integers(0, 4000)] = rng.integers(256)
+        mutant = tmp_path / "mutant.fits"
+        mutant.write_bytes(data if seed % 4 else data[: rng.integers(len(data))])
+        try:
+            read_irfs(mutant)
+        except EventFileError:
+            refused += 1
+    assert refused > 20
+
+
 HESS_RUNS = (20136, 23523, 29683)
 
 

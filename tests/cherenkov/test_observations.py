@@ -164,6 +164,8 @@ def test_hess_runs(data_folder):
     assert run.events["reco_energy"].unit == u.TeV
     assert run.gti["start"][0].scale == "tt"
     assert run.gti["start"][0].isot == "2004-12-04T22:08:10.184"  # DATE-OBS and TIME-OBS, TT
+    n_events = {run.obs_id: len(run.events) for run in runs}
+    assert list(n_events.values()) == runs.table["n_events"].tolist()  # EVENT_COUNT of the index
     crab = runs.select(SkyCoord(83.633083, 22.0145, unit="deg"))
     assert crab.obs_ids.tolist() == [23523, 23526, 23559, 23592]
 
@@ -196,3 +198,4 @@ def test_fact_runs(data_folder):
     first = run.events["time"].min()
     assert 0 < (first - Time("2013-11-04T01:59:14", scale="utc")).to_value(u.s) < 10
     assert run.zenith.to_value(u.deg) == pytest.approx(25.66)
+    assert {run.target for run in runs} == {"Crab"}
