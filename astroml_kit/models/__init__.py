@@ -1,0 +1,17 @@
+"""The model zoo: scikit-learn's contract, arrays or Samples in, arrays out, no pickle."""
+
+from ._archive import ModelFileError
+from .bands import BandedClassifier
+from .bdt import BDTClassifier, BDTRegressor
+from .files import load_model, save_model
+from .zoo import list_models
+
+__all__ = [
+    "BDTClassifier",
+    "BDTRegressor",
+    "BandedClassifier",
+    "ModelFileError",
+    "list_models",
+    "load_model",
+    "save_model",
+]

@@ -1,0 +1,47 @@
+"""What is in the zoo: one row per model, with the job it is for and where it comes from."""
+
+from __future__ import annotations
+
+from astropy.table import Table
+
+ROWS = (
+    (
+        "BDTClassifier",
+        "classification",
+        "table (n_samples, n_features), NaN allowed",
+        "gamma-hadron separation and any other classes of tabulated objects",
+        "Ke et al. 2017, LightGBM, NeurIPS 30",
+    ),
+    (
+        "BDTRegressor",
+        "regression",
+        "table (n_samples, n_features), NaN allowed",
+        "energies, redshifts and other continuous targets",
+        "Ke et al. 2017, LightGBM, NeurIPS 30",
+    ),
+    (
+        "BandedClassifier",
+        "classification",
+        "table with the columns that define the bands",
+        "one classifier per energy x zenith band, with fallback for poor bands",
+        "Ohm, van Eldik & Egberts 2009, doi:10.1016/j.astropartphys.2009.04.001",
+    ),
+)
+
+
+def list_models() -> Table:
+    """List the models of the zoo.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        One row per model: ``name``, ``task``, ``input``, ``purpose``, ``reference``.
+
+    Examples
+    --------
+    >>> list_models()["name"].tolist()
+    ['BDTClassifier', 'BDTRegressor', 'BandedClassifier']
+    """
+    table = Table(rows=list(ROWS), names=("name", "task", "input", "purpose", "reference"))
+    table.meta["made_by"] = "astroml_kit.models.list_models"
+    return table
