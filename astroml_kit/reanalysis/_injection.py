@@ -18,8 +18,6 @@ from scipy.optimize import brentq
 
 from ..significance import binned_significance, expected_significance
 
-_BLOCK = 200  # fields drawn at a time: bounds the memory
-
 
 @dataclass(frozen=True, eq=False)
 class Library:
@@ -147,23 +145,32 @@ class Bench:
         self.bins = [selection.assign(library) for selection in selections]
         # One column for each bin of each selection, so that one product counts them all.
         self.stops = np.cumsum([len(selection.signal) for selection in selections])
-        self.starts = np.concatenate([[0], self.stops[:-1]])
-        self.columns = np.zeros((len(library), self.stops[-1]))
-        for start, bins in zip(self.starts, self.bins, strict=True):
-            rows = np.flatnonzero(bins >= 0)
-            self.columns[rows, start + bins[rows]] = 1.0
+        self.starts = self.stops - [len(selection.signal) for selection in selections]
+        self.columns = self._mark(np.stack(self.bins, axis=1))
+        # Events in the same bin of every selection are alike: the sum of their Poisson
+        # multiplicities is a Poisson number too, and a few dozen kinds stand for all events.
+        kinds, kind = np.unique(np.stack(self.bins, axis=1), axis=0, return_inverse=True)
+        self.kind = kind.ravel()
+        self.kind_columns = self._mark(kinds)
 
-    def draw(
-        self, n_fields: int, rng: np.random.Generator, *, exposure: float = 1.0, source: bool = True
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Multiplicities of every event, ON and OFF, shape (n_fields, n_events)."""
-        on = self.on if source else np.where(self.library.is_gamma, 0.0, self.on)
-        shape = (n_fields, len(self.library))
-        return rng.poisson(exposure * on, shape), rng.poisson(exposure * self.off, shape)
+    def _mark(self, bins: np.ndarray) -> np.ndarray:
+        """1 in the column of each bin that a row is in; ``bins`` is (n_rows, n_selections)."""
+        columns = np.zeros((len(bins), self.stops[-1]))
+        for start, places in zip(self.starts, bins.T, strict=True):
+            rows = np.flatnonzero(places >= 0)
+            columns[rows, start + places[rows]] = 1.0
+        return columns
+
+    def draw(self, n_runs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Divide one field into runs: multiplicities ON and OFF, shape (n_runs, n_events)."""
+        shape = (n_runs, len(self.library))
+        return rng.poisson(self.on / n_runs, shape), rng.poisson(self.off / n_runs, shape)
 
     def count(self, multiplicity: np.ndarray) -> list[np.ndarray]:
         """Counts in the bins of each selection, shape (n_fields, n_bins)."""
-        counts = multiplicity @ self.columns
+        return self._split(multiplicity @ self.columns)
+
+    def _split(self, counts: np.ndarray) -> list[np.ndarray]:
         return [counts[:, i:j] for i, j in zip(self.starts, self.stops, strict=True)]
 
     def measure(self, n_on: Sequence[np.ndarray], n_off: Sequence[np.ndarray]) -> np.ndarray:
@@ -176,11 +183,10 @@ class Bench:
 
     def repeat(self, n_fields: int, rng: np.random.Generator, *, source: bool = True) -> np.ndarray:
         """Significance of many independent fields, shape (n_selections, n_fields)."""
-        found = []
-        for first in range(0, n_fields, _BLOCK):
-            on, off = self.draw(min(_BLOCK, n_fields - first), rng, source=source)
-            found.append(self.measure(self.count(on), self.count(off)))
-        return np.concatenate(found, axis=1)
+        on = self.on if source else np.where(self.library.is_gamma, 0.0, self.on)
+        means = (np.bincount(self.kind, weight) for weight in (on, self.off))
+        drawn = (rng.poisson(mean, (n_fields, len(mean))) @ self.kind_columns for mean in means)
+        return self.measure(*(self._split(counts) for counts in drawn))
 
     def repeat_library(self, n_draws: int, rng: np.random.Generator) -> np.ndarray:
         """Significance of expected counts from redrawn libraries, (n_selections, n_draws)."""

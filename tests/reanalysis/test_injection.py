@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from astroml_kit.reanalysis._injection import (
     Bench,
@@ -52,13 +53,14 @@ def test_the_flux_gives_the_significance_asked_for(library, wanted, n_background
 def test_counts_have_the_expected_mean_and_poisson_spread(library):
     injection = Injection(n_signal=300, n_background=4000, alpha=0.25)
     bench = Bench(library, [BOX, BANDS], injection)
-    on, off = bench.draw(2000, np.random.default_rng(1))
+    runs = [bench.draw(2, np.random.default_rng([1, k])) for k in range(1000)]
+    on, off = (np.stack([run[k].sum(axis=0) for run in runs]) for k in (0, 1))
     (box_on, bands_on), (box_off, _) = bench.count(on), bench.count(off)
     signal, background = measure_efficiency(library, BOX)
     mean_on, mean_off = 300 * signal + 4000 * background, 4000 * background / 0.25
     for counts, mean in ((box_on, mean_on), (box_off, mean_off)):
-        assert counts.mean() == pytest.approx(mean, abs=5 * np.sqrt(mean / 2000))
-        assert counts.var() == pytest.approx(mean, rel=5 * np.sqrt(2 / 2000))
+        assert counts.mean() == pytest.approx(mean, abs=5 * np.sqrt(mean / 1000))
+        assert counts.var() == pytest.approx(mean, rel=5 * np.sqrt(2 / 1000))
     np.testing.assert_array_equal(bands_on[:, 1:].sum(axis=1), box_on[:, 0])
 
 
@@ -75,17 +77,32 @@ def test_a_box_is_measured_with_li_and_ma(library):
 
 def test_without_a_source_every_selection_is_standard_normal(library):
     bench = Bench(library, [BOX, BANDS], Injection(300, 4000, 0.25))
-    found = bench.repeat(1000, np.random.default_rng(2), source=False)
-    assert found.shape == (2, 1000)
-    np.testing.assert_allclose(found.mean(axis=1), 0, atol=4 / np.sqrt(1000))
-    np.testing.assert_allclose(found.std(axis=1), 1, atol=4 / np.sqrt(2000))
+    found = bench.repeat(10_000, np.random.default_rng(2), source=False)
+    assert found.shape == (2, 10_000)
+    np.testing.assert_allclose(found.mean(axis=1), 0, atol=4 / np.sqrt(10_000))
+    np.testing.assert_allclose(found.std(axis=1), 1, atol=4 / np.sqrt(20_000))
+
+
+def test_drawing_kinds_is_drawing_events(library):
+    """Fields from summed Poisson means and fields of single events have one distribution."""
+    bench = Bench(library, [BOX, BANDS], Injection(300, 4000, 0.25))
+    on, off = [], []
+    for k in range(300):
+        single = bench.draw(2, np.random.default_rng([8, k]))
+        on.append(single[0].sum(axis=0))
+        off.append(single[1].sum(axis=0))
+    slow = bench.measure(bench.count(np.stack(on)), bench.count(np.stack(off)))
+    fast = bench.repeat(3000, np.random.default_rng(9))
+    for one, other in zip(slow, fast, strict=True):
+        assert stats.ks_2samp(one, other).pvalue > 1e-3
+    assert np.corrcoef(slow)[0, 1] == pytest.approx(np.corrcoef(fast)[0, 1], abs=0.1)
 
 
 def test_with_the_source_bands_beat_the_box_they_refine(library):
     injection = inject_source(library, BOX, n_background=4000, alpha=0.25, significance=5)
     bench = Bench(library, [BOX, BANDS], injection)
-    box, bands = bench.repeat(400, np.random.default_rng(3)).mean(axis=1)
-    assert box == pytest.approx(5, abs=0.25)
+    box, bands = bench.repeat(4000, np.random.default_rng(3)).mean(axis=1)
+    assert box == pytest.approx(5, abs=0.1)
     assert bands > box + 0.3
 
 
