@@ -11,6 +11,8 @@ import numpy as np
 
 from ._validation import check_same_length
 
+__all__ = ["Samples"]
+
 
 @dataclass(frozen=True, eq=False)
 class Samples:
@@ -55,9 +57,7 @@ class Samples:
         if self.X.ndim == 0:
             raise ValueError("X must be an array with one entry per sample, got a scalar.")
         check_same_length(X=self.X, y=self.y, groups=self.groups, weights=self.weights)
-        if self.feature_names and (
-            self.X.ndim != 2 or len(self.feature_names) != self.X.shape[1]
-        ):
+        if self.feature_names and (self.X.ndim != 2 or len(self.feature_names) != self.X.shape[1]):
             raise ValueError(
                 f"feature_names must name every column of X, got {len(self.feature_names)} names "
                 f"for shape {self.X.shape}. Leave them out when X is not a table."
@@ -78,11 +78,10 @@ class Samples:
     def select(self, rows: Any) -> Samples:
         """Return the samples at ``rows`` (boolean mask, indices or slice), everything aligned."""
         rows = rows if isinstance(rows, slice) else np.asarray(rows)
-        picked = {
-            name: None if (value := getattr(self, name)) is None else value[rows]
-            for name in ("X", "y", "groups", "weights")
-        }
-        return replace(self, **picked)
+        y, groups, weights = (
+            None if value is None else value[rows] for value in (self.y, self.groups, self.weights)
+        )
+        return replace(self, X=self.X[rows], y=y, groups=groups, weights=weights)
 
     @classmethod
     def stack(cls, parts: list[Samples]) -> Samples:
@@ -96,7 +95,7 @@ class Samples:
                     f"parts must have the same feature_names, got {first.feature_names} and "
                     f"{part.feature_names}. Extract them with the same features."
                 )
-        joined = {}
+        joined: dict[str, Any] = {}
         for name in ("X", "y", "groups", "weights"):
             values = [getattr(part, name) for part in parts]
             present = [value is not None for value in values]

@@ -18,7 +18,10 @@ from scipy.stats import ncx2
 
 from .._validation import check_real
 from ..significance import OnOffCounts, ScoreBins
+from ._regions import to_vector
+from ._rings import measure_angle, to_unit_vectors
 from ._rotations import find_rotated_discs
+from .gradient import ZenithGradient, find_energy_scale, find_zenith_axis, measure_height
 from .irfs import IRFs
 
 RADIUS = 0.2  # deg, of the ON disc
@@ -108,6 +111,8 @@ class TargetRun:
         Which event each (event, rotation) pair holds, counted from 0.
     off_energy, off_theta : ndarray, shape (n_pairs,)
         Its energy [TeV], and its distance from the centre of the rotated disc [deg].
+    off_weight : ndarray, shape (n_pairs,)
+        Background rate at the same place of the ON disc over that in the rotated disc.
     """
 
     obs_id: int
@@ -121,18 +126,19 @@ class TargetRun:
     off_event: np.ndarray
     off_energy: np.ndarray
     off_theta: np.ndarray
+    off_weight: np.ndarray
 
     def __str__(self) -> str:
         return (
             f"run {self.obs_id}: {len(self.on_energy)} on, "
-            f"{len(self.off_event) / self.n_rotations:.1f} expected "
+            f"{self.background:.1f} expected "
             f"from {self.n_rotations} rotations at {self.offset:.2f} deg"
         )
 
     @property
     def background(self) -> float:
         """Expected background in the whole ON disc."""
-        return len(self.off_event) / self.n_rotations
+        return float(self.off_weight.sum() / self.n_rotations)
 
     def fill_bins(self, table: np.ndarray, signal: np.ndarray, *, n_bins: int = 8) -> ScoreBins:
         """Count in score bins.
@@ -149,7 +155,9 @@ class TargetRun:
         n_on = np.bincount(table[find_cell(self.on_energy, self.on_theta)], minlength=n_bins)
         column = table[find_cell(self.off_energy, self.off_theta)]
         n_events = int(self.off_event.max(initial=-1)) + 1
-        off = np.bincount(self.off_event * n_bins + column, minlength=n_events * n_bins)
+        off = np.bincount(
+            self.off_event * n_bins + column, self.off_weight, minlength=n_events * n_bins
+        )
         return ScoreBins(
             n_on,
             np.bincount(table, weights=signal, minlength=n_bins),
@@ -164,7 +172,7 @@ class TargetRun:
         """
         on = (self.on_energy > energy_min) & (self.on_theta < theta_max)
         off = (self.off_energy > energy_min) & (self.off_theta < theta_max)
-        times = np.bincount(self.off_event[off]) / self.n_rotations
+        times = np.bincount(self.off_event[off], self.off_weight[off]) / self.n_rotations
         background, variance = times.sum(), (times**2).sum()
         if background == 0:  # an empty box: one event of one rotation would be the first
             return OnOffCounts(int(on.sum()), 0.0, 1.0 / self.n_rotations)
@@ -177,6 +185,7 @@ def select_target(
     target: SkyCoord,
     *,
     exclusions: Iterable[Any] = (),
+    gradient: ZenithGradient | None = None,
     n_rotations: int = 180,
 ) -> TargetRun:
     """Pick the events of a run around a target and around its rotations about the pointing.
@@ -189,6 +198,9 @@ def select_target(
         Position to look at.
     exclusions : iterable of (SkyCoord, Quantity)
         Circles without OFF.
+    gradient : ZenithGradient, optional
+        Measured on other fields; corrects for the background rising toward the zenith. None:
+        the background depends on the distance from the pointing only.
     n_rotations : int
         Equal steps of a full turn to try.
 
@@ -210,10 +222,25 @@ def select_target(
     pairs = discs.match_events(ra, dec)
     theta = np.sqrt(discs.measure_theta_squared(ra, dec))
     on = theta < RADIUS
+    zenith = float(observation.zenith.to_value(u.deg))
+    weight = np.ones(len(pairs.event))
+    if gradient is not None:
+        vectors = to_unit_vectors(ra.to_value(u.deg), dec.to_value(u.deg))
+        axis = to_vector("pointing", observation.pointing)
+        offset = np.rad2deg(measure_angle(vectors, axis))
+        relative = energy[pairs.event] / find_energy_scale(energy[~on], offset[~on])
+        turned = rotate_about(
+            vectors[pairs.event], axis, -discs.angles.to_value(u.rad)[pairs.rotation]
+        )
+        rise = [
+            measure_height(v, observation.pointing, find_zenith_axis(observation))
+            for v in (turned, vectors[pairs.event])
+        ]
+        weight = gradient.compare_rates(relative, rise[0] - rise[1], zenith=zenith)
     return TargetRun(
         obs_id=observation.obs_id,
         offset=float(observation.pointing.separation(target).to_value(u.deg)),
-        zenith=float(observation.zenith.to_value(u.deg)),
+        zenith=zenith,
         muon_efficiency=float(observation.muon_efficiency),
         live_time=float(observation.live_time.to_value(u.s)),
         n_rotations=len(discs),
@@ -222,7 +249,15 @@ def select_target(
         off_event=np.unique(pairs.event, return_inverse=True)[1],
         off_energy=energy[pairs.event],
         off_theta=np.sqrt(pairs.theta_squared),
+        off_weight=weight,
     )
+
+
+def rotate_about(vectors: np.ndarray, axis: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Turn unit vectors about an axis, from north through east (Rodrigues' formula)."""
+    cosine, sine = np.cos(angle)[:, None], -np.sin(angle)[:, None]
+    along = (vectors @ axis)[:, None] * axis
+    return cosine * (vectors - along) + sine * np.cross(axis, vectors) + along
 
 
 def assign_bins(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import astropy.units as u
@@ -14,6 +15,13 @@ from .._validation import invalid
 from ._regions import to_vector
 from ._rings import flatten_exclusions, measure_angle, to_unit_vectors
 from .cells import ENERGY_EDGES, SHAPE, THETA_EDGES
+from .gradient import (
+    ZenithGradient,
+    find_energy_scale,
+    find_zenith_axis,
+    fit_gradient,
+    measure_height,
+)
 
 # Widths within which the shape of the background spectrum hardly changes.
 _COS_ZENITH_WIDTH = 0.06
@@ -35,8 +43,10 @@ class OffRun:
         Pointing position.
     zenith, muon_efficiency : float
         Mean zenith angle [deg] and optical efficiency.
-    energy, offset : ndarray, shape (n_events,)
-        Energy [TeV] and distance from the pointing [deg].
+    energy, offset, height : ndarray, shape (n_events,)
+        Energy [TeV], distance from the pointing, and its part toward the zenith [deg].
+    balanced : ndarray of bool, shape (n_events,)
+        Whether the place mirrored at the pointing is as clear.
     """
 
     obs_id: int
@@ -45,6 +55,13 @@ class OffRun:
     muon_efficiency: float
     energy: np.ndarray
     offset: np.ndarray
+    height: np.ndarray
+    balanced: np.ndarray
+
+    @cached_property
+    def energy_scale(self) -> float:
+        """Energy [TeV] that 10 % of the events lie below."""
+        return find_energy_scale(self.energy, self.offset)
 
     def count_energies(self, offset: float) -> np.ndarray:
         """Counts per energy cell of events near an offset [deg]."""
@@ -69,6 +86,11 @@ class OffLibrary:
 
     def __str__(self) -> str:
         return f"{len(self)} runs, {sum(len(run.energy) for run in self.runs)} background events"
+
+    @cached_property
+    def gradient(self) -> ZenithGradient:
+        """Change of the background rate toward the zenith."""
+        return fit_gradient(self.runs)
 
     def leave_out(self, position: SkyCoord, *, radius: u.Quantity = 4 * u.deg) -> OffLibrary:
         """Return the library without runs that point within ``radius`` of a position."""
@@ -144,9 +166,12 @@ def collect_off(
         if "RA_OBJ" in events.meta:
             taken_for = to_unit_vectors(events.meta["RA_OBJ"], events.meta["DEC_OBJ"])
             circles.append((taken_for, around_object.to_value(u.rad)))
-        clear = np.ones(len(events), dtype=bool)
+        mirrored = 2 * (vectors @ axis)[:, None] * axis - vectors
+        clear, balanced = np.ones((2, len(events)), dtype=bool)
         for centre, size in circles:
             clear &= measure_angle(vectors, centre) > size
+            balanced &= measure_angle(mirrored, centre) > size
+        height = measure_height(vectors, pointing, find_zenith_axis(observation))
         runs.append(
             OffRun(
                 obs_id=observation.obs_id,
@@ -155,6 +180,8 @@ def collect_off(
                 muon_efficiency=float(observation.muon_efficiency),
                 energy=np.asarray(events["reco_energy"].to_value(u.TeV), dtype=float)[clear],
                 offset=np.rad2deg(measure_angle(vectors[clear], axis)),
+                height=height[clear],
+                balanced=balanced[clear],
             )
         )
     return OffLibrary(tuple(runs))

@@ -64,7 +64,7 @@ class Reanalysis:
         return {
             "name": self.name,
             "target": self.target,
-            "gain": self.gain.to_dict(),
+            "gain": _to_plain(self.gain.to_dict()),
             "table": _to_plain(self.table),
             "sources": _to_plain(self.sources),
             "notes": list(self.notes),
@@ -86,7 +86,9 @@ class Reanalysis:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "result.json"
         partial = path.with_suffix(".part")
-        partial.write_text(json.dumps(self.to_dict(), indent=1, sort_keys=True) + "\n")
+        partial.write_text(
+            json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        )
         os.replace(partial, path)
         return path
 

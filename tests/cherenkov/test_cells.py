@@ -11,6 +11,7 @@ from scipy.integrate import quad
 
 from astroml_kit.cherenkov import IRFs
 from astroml_kit.cherenkov._responses import ResponseTable
+from astroml_kit.cherenkov._rings import Ring, to_unit_vectors
 from astroml_kit.cherenkov.cells import (
     ENERGY_EDGES,
     N_CELLS,
@@ -21,6 +22,7 @@ from astroml_kit.cherenkov.cells import (
     TargetRun,
     assign_bins,
     find_cell,
+    rotate_about,
     select_target,
 )
 from astroml_kit.cherenkov.off_library import OffLibrary, OffRun, collect_off
@@ -166,9 +168,9 @@ def test_bins_hold_equal_signal_and_follow_the_score():
 
 def make_off_run(rng, *, obs_id=1, zenith=20.0, ra=0.0, index=2.7, n_events=5000):
     energy = 0.2 * (1 - rng.random(n_events)) ** (-1 / (index - 1))
-    return OffRun(
-        obs_id, SkyCoord(ra, 0, unit="deg"), zenith, 1.0, energy, rng.uniform(0, 1, n_events)
-    )
+    offset, ones = rng.uniform(0, 1, n_events), np.ones(n_events, dtype=bool)
+    pointing = SkyCoord(ra, 0, unit="deg")
+    return OffRun(obs_id, pointing, zenith, 1.0, energy, offset, np.nan * offset, ones)
 
 
 def test_background_follows_runs_of_like_zenith_angle():
@@ -225,3 +227,10 @@ def test_the_arrays_of_a_run_do_not_depend_on_the_order_of_events():
     first, second = (r.fill_bins(table, np.ones(N_CELLS)) for r in (run, again))
     np.testing.assert_array_equal(first.n_on, second.n_on)
     np.testing.assert_allclose(first.covariance, second.covariance)
+
+
+def test_rotation_goes_with_the_ring():
+    axis, start = to_unit_vectors(10, 20), to_unit_vectors(10.3, 20.7)
+    angles = np.array([0.3, 1.0, 2.5, -2.0])
+    turned = rotate_about(np.tile(start, (4, 1)), axis, angles)
+    np.testing.assert_allclose(turned, Ring.through(axis, start).locate(angles), atol=1e-14)
