@@ -34,6 +34,11 @@ def get_dataset(file: h5py.File, name: str) -> h5py.Dataset:
         raise EventFileError(
             f"{Path(file.filename).name} must have the table {name}, got {list(file)}."
         )
+    if not _is_sane(dataset.dtype):
+        raise EventFileError(
+            f"{Path(file.filename).name}: the columns of {name} must not overlap, got "
+            f"{dataset.dtype}. It is damaged: fetch it again."
+        )
     size = int(np.prod(dataset.shape, dtype=object)) * dataset.dtype.itemsize
     if size > SMALL and size > MAX_RATIO * max(dataset.id.get_storage_size(), 1):
         raise EventFileError(
@@ -46,6 +51,20 @@ def get_dataset(file: h5py.File, name: str) -> h5py.Dataset:
         if not h5py.h5z.filter_avail(filters.get_filter(i)[0]):
             import_extra("hdf5plugin", extra="gamma")  # blosc, which ctapipe uses
     return dataset
+
+
+def _is_sane(dtype: np.dtype) -> bool:
+    """Tell whether rows can be read: a damaged float may be longer than its place in the row."""
+    if dtype.subdtype is not None:
+        return _is_sane(dtype.subdtype[0])
+    if dtype.fields is None:
+        return dtype.kind != "f" or dtype.itemsize in (2, 4, 8)
+    end = 0
+    for offset, field in sorted(((o, f) for f, o, *_ in dtype.fields.values()), key=lambda x: x[0]):
+        if offset < end or not _is_sane(field):
+            return False
+        end = offset + field.itemsize
+    return end <= dtype.itemsize
 
 
 def _check_chunks(dataset: h5py.Dataset, path: Path) -> None:

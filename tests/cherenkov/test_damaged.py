@@ -57,7 +57,7 @@ def write_dl1(path):
         table.attrs["true_energy_UNIT"] = np.bytes_("TeV")
         for tel_id in (1, 2):
             image = np.zeros(15, dtype=[("obs_id", "i4"), ("event_id", "i8"), ("tel_id", "i2"),
-                                        ("hillas_intensity", "f8")])  # fmt: skip
+                                        ("hillas_intensity", "f8"), ("hillas_width", "f8")])  # fmt: skip
             image["event_id"], image["tel_id"] = np.arange(15), tel_id
             file.create_dataset(f"dl1/event/telescope/parameters/tel_{tel_id:03d}", data=image,
                                 compression="gzip", fletcher32=True)  # fmt: skip
@@ -231,6 +231,17 @@ def test_huge_promises_are_refused_without_being_kept(whole_files, tmp_path):
             file.create_dataset(f"events/{name}", shape=(10**13,), chunks=(1000,), dtype="f8")
     with pytest.raises(EventFileError, match="more than it can hold"):
         read_events(Path(tmp_path / "huge.h5"))
+
+
+def test_a_float_that_grew_is_refused(whole_files, tmp_path):
+    # A damaged exponent bias makes h5py read 16 bytes for 8, over the end of the row.
+    whole = whole_files["ctapipe-dl1"]
+    bias = (1023).to_bytes(4, "little")
+    start = whole.index(bias)
+    path = tmp_path / "grown.h5"
+    path.write_bytes(whole[:start] + (9215).to_bytes(4, "little") + whole[start + 4 :])
+    with pytest.raises(EventFileError, match="must not overlap"):
+        read_events(path)
 
 
 def test_iterating_stops_at_the_damage(tmp_path):
