@@ -5,8 +5,10 @@ Heavy imports wait inside the commands, so that ``astroml-kit --help`` answers a
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
+import re
 import shutil
 import tempfile
 import textwrap
@@ -29,6 +31,7 @@ __all__ = ["app"]
 
 MOST_WORKERS = 4
 RESULT = "result.json"
+CELL_WIDTHS = (60, 30, 24, 18, 12)  # of tables, tried until the terminal is wide enough
 
 app = typer.Typer(
     help="Machine learning that finds more sources in astronomical data, and says by how much.",
@@ -186,8 +189,9 @@ def _format_result(result: Reanalysis, *, width: int) -> str:
 
 
 def _format_table(table: Table, *, width: int) -> list[str]:
-    """Aligned columns; rows and columns change places where the terminal is too narrow.
+    """Aligned columns, for a terminal of this width.
 
+    Where it is too narrow, rows and columns change places; failing that, long cells are wrapped.
     A column ``x_sd`` is printed behind ``x`` as "x +- sd".
     """
     names = table.colnames
@@ -202,8 +206,12 @@ def _format_table(table: Table, *, width: int) -> list[str]:
         unit = getattr(table[name], "unit", None)
         title = name.replace("_", " ") + (f" [{unit}]" if unit else "")
         cells.append([title, *values])
-    rows = _align(list(zip(*cells, strict=True)))
-    return rows if max(map(len, rows)) <= width else _align(cells)
+    for widest in CELL_WIDTHS:
+        for rows in (list(zip(*cells, strict=True)), cells):
+            lines = _align([[textwrap.wrap(cell, widest) or [""] for cell in row] for row in rows])
+            if max(map(len, lines)) <= width:
+                return lines
+    return lines
 
 
 def _format_column(column: Any) -> list[str]:
@@ -213,18 +221,28 @@ def _format_column(column: Any) -> list[str]:
         return [str(value) for value in values]
     whole = all(value == round(value) for value in values if math.isfinite(value))
     wanted = getattr(column.info, "format", None) or ("z.0f" if whole else "z.2f")
-    return [format(float(value), wanted) for value in values]
+    return [format(float(value), wanted) if math.isfinite(value) else "-" for value in values]
 
 
-def _align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Words to the left, numbers to the right, a rule under the first row."""
-    columns = []
-    for cells in zip(*rows, strict=True):
-        width = max(map(len, cells))
-        words = not any(cell[:1].isdigit() or cell[:1] == "-" for cell in cells[1:])
-        columns.append([cell.ljust(width) if words else cell.rjust(width) for cell in cells])
-    lines = ["  ".join(row) for row in zip(*columns, strict=True)]
-    return [lines[0].rstrip(), "-" * len(lines[0]), *(line.rstrip() for line in lines[1:])]
+def _align(rows: Sequence[Sequence[list[str]]]) -> list[str]:
+    """Words to the left, numbers to the right, a rule under the first row.
+
+    Each cell is a list of lines.
+    """
+    columns = list(zip(*rows, strict=True))
+    widths = [max(len(line) for cell in column for line in cell) for column in columns]
+    words = [not any(re.match(r"-?\d|-$", cell[0]) for cell in column[1:]) for column in columns]
+    lines = []
+    for row in rows:
+        for parts in itertools.zip_longest(*row, fillvalue=""):
+            cells = [
+                part.ljust(width) if left else part.rjust(width)
+                for part, width, left in zip(parts, widths, words, strict=True)
+            ]
+            lines.append("  ".join(cells).rstrip())
+        if row is rows[0]:
+            lines.append("-" * (sum(widths) + 2 * len(widths) - 2))
+    return lines
 
 
 @datasets_app.command("list")

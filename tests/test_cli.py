@@ -145,6 +145,20 @@ def test_a_narrow_terminal_gets_the_table_on_its_side():
     assert max(map(len, cli._format_result(make_result(), width=60).splitlines())) <= 60
 
 
+def test_long_cells_are_wrapped_where_nothing_else_helps():
+    table = make_result().table
+    table["choice"] = ["fixed", "energy above 0.5 TeV and within 0.2 deg of the source"]
+    lines = cli._format_table(table, width=50)
+    assert max(map(len, lines)) <= 50
+    assert " ".join(" ".join(line.split()[-1:]) for line in lines).count("source") == 1
+    assert cli._format_table(table, width=500)[0].startswith("selection")
+
+
+def test_a_number_that_is_not_there_is_a_dash():
+    rows = cli._format_table(QTable({"name": ["a", "b"], "x": [1.234, np.nan]}), width=80)
+    assert [row.split() for row in rows[2:]] == [["a", "1.23"], ["b", "-"]]
+
+
 def read_only_line(done, code):
     assert done.exit_code == code
     (line,) = done.stderr.splitlines()

@@ -80,6 +80,12 @@ def test_on_off_scales_by_alpha(ax):
     assert ax.get_ylim()[0] == 0
 
 
+def test_scaled_off_counts_have_no_error_band(ax):
+    plot_on_off([0, 10, 20], [52, 30], [30.5, 20], alpha=None, ax=ax)
+    (background,) = ax.patches
+    np.testing.assert_allclose(background.get_data().values, [30.5, 20])
+
+
 def test_scores_stack_signal_on_background(ax):
     plot_scores([0, 0.5, 1], [900, 60], [890, 20], signal=[30, 35], ax=ax)
     drawn = {patch.get_label(): patch.get_data().values for patch in ax.patches}

@@ -67,14 +67,9 @@ def draw_on_off(
     """Draw ON points over the scaled background and its error band."""
     ax = get_axes(ax)
     ax.stairs(background, edges, fill=True, color=SKY, alpha=0.45, label="OFF, scaled")
-    ax.stairs(
-        background + error,
-        edges,
-        baseline=np.maximum(background - error, 0),
-        fill=True,
-        color=BLUE,
-        alpha=0.4,
-    )
+    if np.any(error > 0):
+        low, high = np.maximum(background - error, 0), background + error
+        ax.stairs(high, edges, baseline=low, fill=True, color=BLUE, alpha=0.4)
     draw_points(ax, edges, n_on, options)
     if cut is not None:
         ax.axvline(cut, color=ORANGE, ls="--", lw=1.5, label="cut")

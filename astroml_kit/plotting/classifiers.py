@@ -13,6 +13,8 @@ from ._axes import GREY, SERIES, get_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+ROUNDING = 1e-9  # of shares that come from sums of floating-point numbers
+
 
 def plot_roc(
     background: Any,
@@ -47,8 +49,8 @@ def plot_roc(
     """
     if signal is None:
         background, signal = _read_roc(background)
-    kept = check_real("background", background, at_least=0, at_most=1)
-    found = check_real("signal", signal, at_least=0, at_most=1)
+    kept = check_real("background", background, at_least=0, at_most=1 + ROUNDING)
+    found = check_real("signal", signal, at_least=0, at_most=1 + ROUNDING)
     check_same_length(background=kept, signal=found)
     ax = get_axes(ax)
     color, _, line = SERIES[(len(ax.lines) // 2) % len(SERIES)]

@@ -101,7 +101,7 @@ def plot_on_off(
     n_on: ArrayLike,
     n_off: ArrayLike,
     *,
-    alpha: ArrayLike,
+    alpha: ArrayLike | None,
     cut: float | None = None,
     label: str = "",
     ax: Axes | None = None,
@@ -115,8 +115,9 @@ def plot_on_off(
         Increasing bin edges.
     n_on, n_off : array_like, shape (n_bins,)
         Counts.
-    alpha : float or array_like of shape (n_bins,)
-        ON exposure / OFF exposure.
+    alpha : float or array_like of shape (n_bins,), or None
+        ON exposure / OFF exposure; None when ``n_off`` is scaled already, which leaves its
+        error unknown and not drawn.
     cut : float, optional
         Drawn as a line.
     label : str
@@ -136,8 +137,8 @@ def plot_on_off(
     ...                  label="orientation [deg]")  # doctest: +SKIP
     """
     edges, on, off = check_bins(edges, n_on=n_on, n_off=n_off)
-    ratio = check_real("alpha", alpha, above=0)
-    error = ratio * np.sqrt(off)
+    ratio = check_real("alpha", 1.0 if alpha is None else alpha, above=0)
+    error = 0 * off if alpha is None else ratio * np.sqrt(off)
     ax = draw_on_off(edges, on, ratio * off, error, cut, ax, errorbar_kwargs)
     ax.set_xlabel(label)
     return ax

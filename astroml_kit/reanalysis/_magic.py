@@ -30,14 +30,8 @@ from ._result import Reanalysis
 
 DATASET, FILE = "magic-uci", "magic04.data"
 N_NULL, N_LIBRARIES = 10_000, 200
-STREAMS = (
-    "split",
-    "field",
-    "seeds",
-    "null",
-    "library",
-    "bootstrap",
-)  # of random numbers, one for each use
+# Uses of random numbers: each has a stream of its own, so that a change to one leaves the rest.
+STREAMS = ("split", "field", "seeds", "null", "library", "bootstrap")
 
 
 def reanalyse_magic(

@@ -30,7 +30,8 @@ def save_plots(result: Reanalysis, folder: str | os.PathLike[str]) -> list[Path]
     file                   curve it needs
     =====================  ======================================================
     ``gain.png``           none: it draws the table of selections
-    ``theta_squared.png``  ``theta_squared``: on, off [deg^2], alpha, cut [deg^2]
+    ``theta_squared.png``  ``theta_squared``: on, off [deg^2], alpha, cut [deg^2];
+                           or edges [deg^2] and counts on, off
     ``orientation.png``    ``orientation``: edges [deg], on, off, alpha, cut [deg]
     ``scores.png``         ``score``: edges, on, off (background), signal
     ``runs.png``           ``runs``: obs_id, significance by selection
@@ -47,7 +48,7 @@ def save_plots(result: Reanalysis, folder: str | os.PathLike[str]) -> list[Path]
     Returns
     -------
     list of Path
-        The files.
+        The files. Counts that come without ``alpha`` are taken as scaled already.
 
     Examples
     --------
@@ -73,19 +74,20 @@ def save_plots(result: Reanalysis, folder: str | os.PathLike[str]) -> list[Path]
 
 
 def _draw_theta_squared(curve: Mapping[str, Any], ax: Axes) -> Axes:
+    if "edges" in curve:
+        return _draw_binned(curve, r"$\theta^2$ [deg$^2$]", ax)
     radius = None if curve.get("cut") is None else float(np.sqrt(curve["cut"]))
     return plot_theta_squared(curve["on"], curve["off"], alpha=curve["alpha"], radius=radius, ax=ax)
 
 
 def _draw_orientation(curve: Mapping[str, Any], ax: Axes) -> Axes:
+    return _draw_binned(curve, "angle between image axis and source [deg]", ax)
+
+
+def _draw_binned(curve: Mapping[str, Any], label: str, ax: Axes) -> Axes:
+    on, off, alpha = curve["on"], curve["off"], curve.get("alpha")
     return plot_on_off(
-        curve["edges"],
-        curve["on"],
-        curve["off"],
-        alpha=curve["alpha"],
-        cut=curve.get("cut"),
-        label="angle between image axis and source [deg]",
-        ax=ax,
+        curve["edges"], on, off, alpha=alpha, cut=curve.get("cut"), label=label, ax=ax
     )
 
 
