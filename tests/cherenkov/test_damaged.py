@@ -21,6 +21,13 @@ from astroml_kit.cherenkov import (
 )
 
 N_MUTANTS = 40
+IMAGE_DTYPE = [
+    ("obs_id", "i4"),
+    ("event_id", "i8"),
+    ("tel_id", "i2"),
+    ("hillas_intensity", "f8"),
+    ("hillas_width", "f8"),
+]
 KINDS = ("gadf", "gadf-gz", "hdf5", "parquet", "aict", "ctapipe-dl1", "magic")
 
 
@@ -56,8 +63,7 @@ def write_dl1(path):
         table = file.create_dataset(name, data=shower, compression="gzip", shuffle=True)
         table.attrs["true_energy_UNIT"] = np.bytes_("TeV")
         for tel_id in (1, 2):
-            image = np.zeros(15, dtype=[("obs_id", "i4"), ("event_id", "i8"), ("tel_id", "i2"),
-                                        ("hillas_intensity", "f8"), ("hillas_width", "f8")])  # fmt: skip
+            image = np.zeros(15, dtype=IMAGE_DTYPE)
             image["event_id"], image["tel_id"] = np.arange(15), tel_id
             file.create_dataset(f"dl1/event/telescope/parameters/tel_{tel_id:03d}", data=image,
                                 compression="gzip", fletcher32=True)  # fmt: skip
