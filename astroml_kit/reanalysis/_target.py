@@ -100,7 +100,7 @@ class TargetAnalysis:
         made = []
         for rows in self._halves:
             merged = {
-                hypothesis: _merge_together([runs[i] for i in rows])
+                hypothesis: merge_together([runs[i] for i in rows])
                 for hypothesis, runs in bins.items()
             }
             made.append((rows, merged))
@@ -270,7 +270,8 @@ def combine(significances: Sequence[float]) -> float:
     return float(np.sum(significances) / np.sqrt(len(significances)))
 
 
-def _merge_together(runs: list[ScoreBins]) -> list[ScoreBins]:
+def merge_together(runs: list[ScoreBins]) -> list[ScoreBins]:
+    """Merge the bins of runs so that their stack has enough OFF in each."""
     membership = ScoreBins.stack(runs).group()
     return [run.merge(membership) for run in runs]
 

@@ -109,6 +109,7 @@ class ScoreBins:
                 f"n_on, signal and off must share their bins, got shapes {n_on.shape}, "
                 f"{signal.shape} and {off.shape}. off is (n_events, n_bins)."
             )
+        off = off[off.any(axis=1)]  # an event that adds nothing would only cost time
         for name, value in (("n_on", n_on), ("signal", signal), ("off", off)):
             object.__setattr__(self, name, value)
 

@@ -126,3 +126,10 @@ def test_score_bins_say_what_is_wrong():
         _ = empty.significance
     with pytest.raises(ValueError, match="non-empty list"):
         ScoreBins.stack([])
+
+
+def test_events_outside_every_bin_change_nothing():
+    off = make_off(np.random.default_rng(9))
+    padded = np.concatenate([off, np.zeros((5, off.shape[1]))])
+    one, two = (ScoreBins(BACKGROUND + 8, SIGNAL, rows).merge() for rows in (off, padded))
+    assert one.calibrate() == two.calibrate()
