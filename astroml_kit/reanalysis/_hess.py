@@ -245,8 +245,9 @@ def reanalyse_hess(
         f"{len(runs)} runs, {hours:.1f} h live; score trained on {len(models)} hypotheses, "
         f"fields within 4 deg left out",
         f"{len(observations.missing)} runs of the index are absent: {list(observations.missing)}",
-        "the gain compares the likelihood with the cross-fitted box, the best fair baseline; "
-        "DL3 events carry no image shapes, so plain cells of energy and theta do as well",
+        "the gain compares the likelihood with the cross-fitted box, the best fair baseline, both "
+        "nominal; DL3 events carry no image shapes, so plain cells of E and theta do as well",
+        f"{archive.library.leave_out(position).gradient}, measured on other fields",
         "significances are one-sided; hypothesis and box come from the other half of the runs "
         "and cost no trials"
         if len(halves) > 1
