@@ -63,6 +63,11 @@ class Samples:
                 f"for shape {self.X.shape}. Leave them out when X is not a table."
             )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the read-only view on meta does not pickle; worker processes need that
+        fields = (self.X, self.y, self.groups, self.weights, self.feature_names, dict(self.meta))
+        return Samples, fields
+
     def __len__(self) -> int:
         return len(self.X)
 

@@ -26,6 +26,9 @@ from astroml_kit.reanalysis._target import BEFOREHAND, TargetAnalysis
 
 RINGS = ((0.5, 7), (1.0, 15))  # deg, and the number of 0.4 deg discs that fit the ring
 N_FOLDS = 5
+# Kept free around what the run was taken for: the tails of the PKS 2155-304 flare and of the
+# Crab nebula reach beyond the radius that hides an ordinary source.
+CLEAR = 0.45 * u.deg
 
 
 def find_empty_positions(archive, observation):
@@ -36,13 +39,13 @@ def find_empty_positions(archive, observation):
     offset = np.concatenate([np.full(n, radius) for radius, n in RINGS]) * u.deg
     azimuth = np.concatenate([(np.arange(n) + 0.5) * 360 / n for _, n in RINGS]) * u.deg
     positions = observation.pointing.directional_offset_by(azimuth, offset)
-    clear = positions.separation(taken_for) > (RADIUS + 0.25) * u.deg
+    clear = positions.separation(taken_for) > RADIUS * u.deg + CLEAR
     for position, radius in zip(
         archive.sources["position"], archive.sources["exclusion_radius"], strict=True
     ):
         if position.separation(observation.pointing) < 5 * u.deg:
             clear &= positions.separation(position) > radius + RADIUS * u.deg
-    return positions[clear], [(taken_for, 0.25 * u.deg)]
+    return positions[clear], [(taken_for, CLEAR)]
 
 
 def group_fields(archive):

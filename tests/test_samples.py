@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 
@@ -53,3 +55,9 @@ def test_it_is_frozen():
 
 def test_str_is_a_logbook_line():
     assert str(make()) == "Samples: 3 x 2, y -1: 1, 0: 1, 1: 1, 2 groups"
+
+
+def test_it_travels_to_worker_processes():
+    again = pickle.loads(pickle.dumps(Samples([[1.0]], y=[1], meta={"run": 7})))
+    assert again.meta["run"] == 7
+    assert again.y.tolist() == [1]
