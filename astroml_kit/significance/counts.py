@@ -90,6 +90,11 @@ class OnOffCounts:
         probabilities. A signal at the limit gives counts this low with a probability of at most
         ``1 - confidence``. The limit is always above 0, also for a strong deficit.
 
+        The background being unknown, the coverage is not exact: over signals of 0.3 to 30 and
+        backgrounds of 0.1 to 40 counts, 95 % limits cover in 94.1 % of cases or more and 90 %
+        limits in 88.8 % or more, where the profile likelihood alone goes down to 87.8 % and
+        66.7 % (``benchmarks/check_coverage.py``).
+
         Parameters
         ----------
         confidence : float

@@ -12,7 +12,7 @@ from .._validation import check_counts, check_real
 
 NO_ALPHA = "A run without OFF regions has no alpha: drop it or estimate its background another way"
 _LARGEST = 1e150  # products of two such numbers stay finite
-_BLOCK = 1 << 15  # pairs per block: few enough to stay in the cache of one core
+_BLOCK = 1 << 16  # pairs per block: few enough for the cache, enough to make calls worth it
 _PAIRS_PER_THREAD = 1 << 17  # fewer are done before a thread has started
 _NEAR = 3e-3  # relative imbalance under which the logarithms would cancel
 

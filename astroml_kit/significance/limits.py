@@ -78,7 +78,7 @@ def find_upper_limit(n_on: float, n_off: float, alpha: float, confidence: float)
     doi:10.1016/j.nima.2005.05.068, with the signal bounded at zero:
 
     - where it has fallen by z^2 / 2 from its best physical value, z being the one-sided
-      quantile; this alone covers with large counts, and falls to 0.88 instead of 0.95 with few;
+      quantile; this alone covers with many counts, but in 0.88 instead of 0.95 of cases with few;
     - where counts so low become too improbable, summed exactly over both Poisson distributions
       (the construction of Feldman & Cousins (1998), doi:10.1103/PhysRevD.57.3873, one-sided and
       with the background at its most likely value).
