@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from astropy.table import QTable
 from .._validation import check_real, check_same_length
 from ._roc import BACKGROUNDS, SortedScores, check_labels, draw_group_weights, measure_roc
 
+MIN_PER_CLASS = 10  # a band with fewer of a class says nothing
 NAMES = ("auc", *(f"acceptance_{100 * b:g}" for b in BACKGROUNDS), "loacc", "hiacc")
 
 
@@ -37,12 +38,13 @@ class ClassifierEvaluation:
         Expected calibration error: mean |share of signal - mean score| over ``reliability``,
         weighted by its bins; NaN likewise.
     reliability : `~astropy.table.QTable`
-        Per bin of equal counts: ``score`` (mean), ``signal_fraction``, ``weight``, ``n``.
+        Per bin of equal counts: ``score`` (mean), ``fraction`` (of signal), ``weight``, ``n``.
         No rows when scores are not in [0, 1].
     bands : `~astropy.table.QTable`
-        Per band: ``band``, ``n_signal``, ``n_background`` and all measures. No rows without bands.
-    false_rate, true_rate, thresholds : ndarray
-        The ROC curve; the first threshold is infinite.
+        Per band: ``band``, ``n_signal``, ``n_background`` and all measures, NaN where a class has
+        fewer than ten samples. No rows without bands.
+    roc : `~astropy.table.QTable`
+        ``background`` and ``signal`` (shares accepted), ``threshold``; the first is infinite.
     n_signal, n_background : int
         Events.
     n_groups : int
@@ -56,11 +58,9 @@ class ClassifierEvaluation:
     errors: Mapping[str, float]
     brier: float
     ece: float
-    reliability: QTable
-    bands: QTable
-    false_rate: np.ndarray
-    true_rate: np.ndarray
-    thresholds: np.ndarray
+    reliability: QTable = field(repr=False)
+    bands: QTable = field(repr=False)
+    roc: QTable = field(repr=False)
     n_signal: int
     n_background: int
     n_groups: int
@@ -75,20 +75,22 @@ class ClassifierEvaluation:
         return f"{', '.join(parts)} ({self.n_signal} signal, {self.n_background} background)"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, ready for JSON; the curves as lists, NaN as None."""
+        """Plain numbers and lists, NaN as None: ready for JSON. The ROC curve is left out."""
         plain: dict[str, Any] = {}
-        for item in fields(self):
-            value = getattr(self, item.name)
+        for name in (item.name for item in fields(self) if item.name != "roc"):
+            value = getattr(self, name)
             if isinstance(value, QTable):
-                value = {name: value[name].tolist() for name in value.colnames}
-            elif isinstance(value, np.ndarray):
-                value = [float(v) if np.isfinite(v) else None for v in value]
+                columns = {key: value[key].tolist() for key in value.colnames}
+                value = {key: list(map(_write_number, column)) for key, column in columns.items()}
             elif isinstance(value, Mapping):
-                value = {str(key): float(v) for key, v in value.items()}
-            elif isinstance(value, float):
-                value = value if np.isfinite(value) else None
-            plain[item.name] = value
+                value = {str(key): _write_number(number) for key, number in value.items()}
+            plain[name] = _write_number(value)
         return plain
+
+
+def _write_number(value: Any) -> Any:
+    """JSON has no NaN."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def evaluate_classifier(
@@ -143,7 +145,12 @@ def evaluate_classifier(
     0.75
     """
     is_signal = check_labels(y)
-    score = check_real("score", score)
+    score = check_real("score", score, next_step="Drop or impute what cannot be scored.")
+    if score.ndim != 1:
+        raise ValueError(
+            f"score must be one number per sample, got shape {score.shape}. "
+            "Take the column of the signal: predict_proba(X)[:, 1]."
+        )
     check_real("n_bootstrap", n_bootstrap, at_least=0)
     check_real("n_bins", n_bins, at_least=1)
     n_samples = len(is_signal)
@@ -163,7 +170,7 @@ def evaluate_classifier(
     brier = float(np.average((score - is_signal) ** 2, weights=w)) if probability else np.nan
     ece = np.nan
     if probability:
-        gap = np.abs(reliability["signal_fraction"] - reliability["score"])
+        gap = np.abs(reliability["fraction"] - reliability["score"])
         ece = float(np.average(gap, weights=reliability["weight"]))
     return ClassifierEvaluation(
         auc=measured["auc"],
@@ -175,9 +182,13 @@ def evaluate_classifier(
         ece=ece,
         reliability=reliability,
         bands=_measure_bands(is_signal, score, w, bands),
-        false_rate=false_rate,
-        true_rate=true_rate,
-        thresholds=np.append(np.inf, ranked.thresholds),
+        roc=QTable(
+            {
+                "background": false_rate,
+                "signal": true_rate,
+                "threshold": np.append(np.inf, ranked.thresholds),
+            }
+        ),
         n_signal=int(is_signal.sum()),
         n_background=int((~is_signal).sum()),
         n_groups=int(group.max()) + 1,
@@ -201,7 +212,7 @@ def _measure_reliability(
     is_signal: np.ndarray, score: np.ndarray, w: np.ndarray, *, n_bins: int
 ) -> QTable:
     """Share of signal against mean score in bins of equal counts; equal scores share a bin."""
-    names = ("score", "signal_fraction", "weight", "n")
+    names = ("score", "fraction", "weight", "n")
     if score.min() < 0 or score.max() > 1:
         return QTable({name: np.zeros(0) for name in names})
     edges = np.unique(np.quantile(score, np.linspace(0, 1, n_bins + 1)[1:-1]))
@@ -216,7 +227,7 @@ def _measure_reliability(
 
 
 def _measure_bands(is_signal: np.ndarray, score: np.ndarray, w: np.ndarray, bands: Any) -> QTable:
-    """One row of measures per band; NaN in a band without one of the classes."""
+    """One row of measures per band; NaN in a band with too few of a class."""
     names = ("band", "n_signal", "n_background", *NAMES)
     if bands is None:
         return QTable({name: np.zeros(0) for name in names})
@@ -227,6 +238,9 @@ def _measure_bands(is_signal: np.ndarray, score: np.ndarray, w: np.ndarray, band
         ranked = SortedScores.sort(is_signal[inside], score[inside])
         measured = measure_roc(*ranked.compute_roc(w[inside]))
         n_signal = int(is_signal[inside].sum())
-        rows.append((n_signal, int(inside.sum()) - n_signal, *measured))
+        n_background = int(inside.sum()) - n_signal
+        if min(n_signal, n_background) < MIN_PER_CLASS:
+            measured[:] = np.nan
+        rows.append((n_signal, n_background, *measured))
     columns = list(zip(*rows, strict=True))
     return QTable([labels, *map(np.array, columns)], names=names)

@@ -99,8 +99,8 @@ def evaluate_regressor(
 
     Examples
     --------
-    >>> print(evaluate_regressor([1, 2, 4], [1.1, 2.2, 4.4], relative=True, n_bootstrap=0))
-    relative bias +0.1, resolution 5.551e-17, rmse 0.1, R2 0.9550 (3 samples)
+    >>> print(evaluate_regressor([1, 2, 4], [1.25, 2, 3], relative=True, n_bootstrap=0))
+    relative bias +0, resolution 0.25, rmse 0.2041, R2 0.7723 (3 samples)
     """
     y = check_real("y", y)
     prediction = check_real("prediction", prediction)

@@ -36,16 +36,26 @@ OVER_SPLITS = {
 }
 OVER_LEAVES = {"leaf_value": float, "leaf_weight": float, "leaf_count": int}
 LINEAR = ("leaf_const", "num_features", "leaf_features", "leaf_coeff")
+FOR_SCORING = (
+    "split_feature",
+    "threshold",
+    "decision_type",
+    "left_child",
+    "right_child",
+    "leaf_value",
+)
 MOST_LEAVES = 1 << 17
 
 
 def write_booster(booster: Any) -> str:
     """Text of a booster: its trees and nothing else, numbers as LightGBM wrote them."""
-    return _clean_text(booster.model_to_string())
+    return _clean_text(booster.model_to_string())[0]
 
 
-def load_booster(text: str, *, n_features: int | None = None, n_outputs: int | None = None) -> Any:
-    """Return a `lightgbm.Booster` from text whose every number has been checked.
+def load_booster(
+    text: str, *, n_features: int | None = None, n_outputs: int | None = None
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Return a `lightgbm.Booster` from text whose every number has been checked, and its trees.
 
     Parameters
     ----------
@@ -61,15 +71,17 @@ def load_booster(text: str, *, n_features: int | None = None, n_outputs: int | N
     """
     import lightgbm
 
-    clean = _clean_text(text, n_features=n_features, n_outputs=n_outputs)
+    clean, trees = _clean_text(text, n_features=n_features, n_outputs=n_outputs)
     try:
-        return lightgbm.Booster(model_str=clean)
+        return lightgbm.Booster(model_str=clean), trees
     except lightgbm.basic.LightGBMError as error:
         raise ValueError(f"LightGBM cannot read the trees: {error}") from error
 
 
-def _clean_text(text: str, *, n_features: int | None = None, n_outputs: int | None = None) -> str:
-    """Parse, check and write out again; unknown lines are left out."""
+def _clean_text(
+    text: str, *, n_features: int | None = None, n_outputs: int | None = None
+) -> tuple[str, list[dict[str, Any]]]:
+    """Parse, check and write out again; unknown lines are left out. The trees as lists besides."""
     body, ending, _ = text.partition("\nend of trees")
     if not ending or not body.startswith("tree\n"):
         raise ValueError("the trees must lie between 'tree' and 'end of trees'")
@@ -79,9 +91,12 @@ def _clean_text(text: str, *, n_features: int | None = None, n_outputs: int | No
     if not blocks or len(blocks) % int(header["num_tree_per_iteration"]):
         raise ValueError(f"the number of trees must fill whole rounds, got {len(blocks)}")
     lines = ["tree", *(f"{key}={header[key]}" for key in HEADER), ""]
+    trees = []
     for index, block in enumerate(blocks):
-        lines += [f"Tree={index}", *_check_tree(block, index, columns), "", ""]
-    return "\n".join([*lines, "end of trees", ""])
+        checked, tree = _check_tree(block, index, columns)
+        lines += [f"Tree={index}", *checked, "", ""]
+        trees.append(tree)
+    return "\n".join([*lines, "end of trees", ""]), trees
 
 
 def _check_header(header: dict[str, str], *, n_features: int | None, n_outputs: int | None) -> int:
@@ -110,8 +125,8 @@ def _check_header(header: dict[str, str], *, n_features: int | None, n_outputs: 
     return columns
 
 
-def _check_tree(block: str, index: int, columns: int) -> list[str]:
-    """Return the lines of one tree after checking indices, lengths and numbers."""
+def _check_tree(block: str, index: int, columns: int) -> tuple[list[str], dict[str, Any]]:
+    """Return the lines of one tree and what they say; indices, lengths and numbers are checked."""
     number, _, rest = block.partition("\n")
     if number.strip() != str(index):
         raise ValueError(f"tree {index} must come in order, got {number[:20]!r}")
@@ -150,7 +165,9 @@ def _check_tree(block: str, index: int, columns: int) -> list[str]:
         raise ValueError(f"tree {index} lacks {error}") from error
     except ValueError as error:
         raise ValueError(f"tree {index} is damaged: {error}") from error
-    return [f"{key}={fields[key]}" for key in keep]
+    tree = {"num_leaves": n_leaves, "is_linear": bool(linear)}
+    tree |= {key: arrays[key] for key in FOR_SCORING}
+    return [f"{key}={fields[key]}" for key in keep], tree
 
 
 def _check_shape(arrays: dict[str, list[Any]], columns: int) -> None:

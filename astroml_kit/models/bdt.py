@@ -18,6 +18,7 @@ from .._validation import check_choice, check_real
 from ..samples import Samples
 from ._lightgbm_text import load_booster, write_booster
 from ._rows import check_rows, unpack_samples
+from ._scoring import FEWEST_ROWS, can_tabulate, score_rows
 
 LOSSES = {"squared_error": "regression", "absolute_error": "regression_l1"}
 
@@ -133,7 +134,7 @@ class _BoostedTrees(BaseEstimator):
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=int(self.n_bags))
         if self.linear_leaves:
             self._store_range(X)
-        self.boosters_, self.n_iter_ = [], []
+        self.boosters_, self._trees, self.n_iter_ = [], [], []
         for seed in seeds:
             options = self._list_options(seed, X.shape[1]) | objective
             rows, valid = np.arange(len(target)), []
@@ -158,8 +159,10 @@ class _BoostedTrees(BaseEstimator):
                 options, data, int(self.n_estimators), valid_sets=valid, callbacks=callbacks
             )
             text = write_booster(booster)
-            self.boosters_.append(load_booster(text))
-            self.n_iter_.append(self.boosters_[-1].current_iteration())
+            kept, trees = load_booster(text)
+            self.boosters_.append(kept)
+            self._trees.append(trees)
+            self.n_iter_.append(kept.current_iteration())
 
     def _store_range(self, X: np.ndarray) -> None:
         """Remember the range of each feature: linear leaves must not extrapolate beyond it."""
@@ -176,11 +179,13 @@ class _BoostedTrees(BaseEstimator):
             low = np.where(seen, self.feature_low_, -np.inf).astype(X.dtype)
             high = np.where(seen, self.feature_high_, np.inf).astype(X.dtype)
             X = np.clip(X, low, high)
+        n_jobs = effective_n_jobs(self.n_jobs)
+        if len(X) >= FEWEST_ROWS and can_tabulate(self._trees):
+            n_outputs = self.boosters_[0].num_model_per_iteration()
+            return score_rows(self._trees, X, n_outputs=n_outputs, n_jobs=n_jobs)
         total = 0.0
         for booster in self.boosters_:
-            total = total + booster.predict(
-                X, raw_score=True, num_threads=effective_n_jobs(self.n_jobs)
-            )
+            total = total + booster.predict(X, raw_score=True, num_threads=n_jobs)
         return np.asarray(total) / len(self.boosters_)
 
     def _get_fitted(self) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -195,12 +200,14 @@ class _BoostedTrees(BaseEstimator):
     def _set_fitted(self, state: Mapping[str, Any], weights: Mapping[str, bytes]) -> None:
         """Inverse of `_get_fitted`; the texts are checked before LightGBM sees them."""
         n_outputs = len(self.classes_) if len(getattr(self, "classes_", ())) > 2 else 1
-        self.boosters_ = [
+        loaded = [
             load_booster(
                 weights[name].decode("ascii"), n_features=self.n_features_in_, n_outputs=n_outputs
             )
             for name in sorted(weights)
         ]
+        self.boosters_ = [booster for booster, _ in loaded]
+        self._trees = [trees for _, trees in loaded]
         self.n_iter_ = [int(n) for n in state["n_iter"]]
         if len(self.boosters_) != len(self.n_iter_) or not self.boosters_:
             raise ValueError("the number of boosters must match n_iter")
