@@ -150,7 +150,7 @@ def test_long_cells_are_wrapped_where_nothing_else_helps():
     table["choice"] = ["fixed", "energy above 0.5 TeV and within 0.2 deg of the source"]
     lines = cli._format_table(table, width=50)
     assert max(map(len, lines)) <= 50
-    assert " ".join(" ".join(line.split()[-1:]) for line in lines).count("source") == 1
+    assert any("source" in line for line in lines)
     assert cli._format_table(table, width=500)[0].startswith("selection")
 
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 
+from astroml_kit.evaluation import evaluate_classifier
 from astroml_kit.plotting import (
     plot_gain,
     plot_on_off,
@@ -132,6 +133,20 @@ def test_reliability_has_wilson_errors(ax):
     np.testing.assert_allclose(y, [0.0, 0.5])
     np.testing.assert_allclose(2 * error[0], 1 / 11)
     np.testing.assert_allclose(error[1], 0.05, rtol=0.01)
+
+
+def test_an_evaluation_is_drawn_from_its_tables():
+    rng = np.random.default_rng(0)
+    p = rng.uniform(size=4000)
+    result = evaluate_classifier(rng.uniform(size=4000) < p, p, n_bins=5)
+    ax = plot_roc(result, ax=Figure().subplots())
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), result.roc["signal"])
+    ax = plot_reliability(result, ax=Figure().subplots())
+    x, y, _ = get_points(ax)
+    np.testing.assert_allclose(x, result.reliability["score"])
+    np.testing.assert_allclose(y, x, atol=0.06)  # a calibrated score lies on the diagonal
+    with pytest.raises(ValueError, match="roc lacks the columns"):
+        plot_roc([0.1, 0.2])
 
 
 ROWS = QTable({"selection": ["box", "cut", "bands"], "significance": [5.1, 7.8, 8.2]})

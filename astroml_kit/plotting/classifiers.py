@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._validation import check_counts, check_real, check_same_length
+from .._validation import check_columns, check_counts, check_real, check_same_length
 from ._axes import GREY, SERIES, get_axes
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def plot_roc(
     Parameters
     ----------
     background : array_like of shape (n,), or the result of `evaluate_classifier`
-        Share of the background that is kept, 0 to 1.
+        Share of the background that is kept, 0 to 1; or a result, whose ``roc`` is drawn.
     signal : array_like of shape (n,), optional
         Share of the signal that is kept; left out when a result is given.
     label : str, optional
@@ -85,8 +85,8 @@ def plot_reliability(
 
     Parameters
     ----------
-    predicted : array_like of shape (n_bins,), or a calibration result
-        Mean predicted probability in each bin.
+    predicted : array_like of shape (n_bins,), or the result of `evaluate_classifier`
+        Mean predicted probability in each bin; or a result, whose ``reliability`` is drawn.
     observed : array_like of shape (n_bins,), optional
         Share of signal in each bin; left out when a result is given.
     counts : array_like of int, shape (n_bins,), optional
@@ -145,10 +145,16 @@ def _find_binomial_errors(share: np.ndarray, n: np.ndarray) -> np.ndarray:
     return np.maximum(np.stack([share - (middle - half), middle + half - share]), 0)
 
 
-def _read_roc(result: Any) -> tuple[Any, Any]:
-    """Background and signal of a result that carries its curve."""
-    return result.background, result.signal
+def _read_roc(result: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Shares kept, from an evaluation or from its ``roc`` table."""
+    table = getattr(result, "roc", result)
+    check_columns(getattr(table, "colnames", ()), ("background", "signal"), where="roc")
+    return np.asarray(table["background"]), np.asarray(table["signal"])
 
 
-def _read_reliability(result: Any) -> tuple[Any, Any, Any]:
-    return result.predicted, result.observed, result.counts
+def _read_reliability(result: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Prediction, observation and counts, from an evaluation or its ``reliability`` table."""
+    table = getattr(result, "reliability", result)
+    check_columns(getattr(table, "colnames", ()), ("score", "fraction", "n"), where="reliability")
+    score, fraction, n = (np.asarray(table[name]) for name in ("score", "fraction", "n"))
+    return score, fraction, n

@@ -10,7 +10,7 @@ measured by drawing it again with replacement.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,11 +21,12 @@ from ..significance import binned_significance, expected_significance
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """Labelled events: image parameters by name, and which of them are gammas."""
+    """Labelled events: image parameters by name, what a classifier sees, and the truth."""
 
     parameters: Mapping[str, np.ndarray]
     is_gamma: np.ndarray
     groups: np.ndarray
+    features: np.ndarray = field(default_factory=lambda: np.empty((0, 0)), repr=False)
 
     def __len__(self) -> int:
         return len(self.is_gamma)
@@ -33,7 +34,8 @@ class Library:
     def take(self, rows: np.ndarray) -> Library:
         """Return some of the events."""
         parameters = {name: values[rows] for name, values in self.parameters.items()}
-        return Library(parameters, self.is_gamma[rows], self.groups[rows])
+        features = self.features[rows] if len(self.features) else self.features
+        return Library(parameters, self.is_gamma[rows], self.groups[rows], features)
 
     def add(self, **parameters: np.ndarray) -> Library:
         """Return the same events with more parameters."""

@@ -150,7 +150,7 @@ def read_library(path: Path) -> Library:
     is_gamma = np.asarray(events["is_gamma"], dtype=bool)
     rows = np.column_stack([*columns.values(), is_gamma])
     groups = np.unique(rows, axis=0, return_inverse=True)[1].ravel()
-    return Library(columns, is_gamma, groups)
+    return Library(columns, is_gamma, groups, np.column_stack(list(columns.values())))
 
 
 def split_library(library: Library, rng: np.random.Generator) -> tuple[Library, Library]:

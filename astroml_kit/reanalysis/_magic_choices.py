@@ -37,18 +37,6 @@ HIGH = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98, 
 CUT_EFFICIENCIES = tuple(np.round(np.arange(0.1, 0.96, 0.02), 2))
 MIN_HADRONS = 50  # training hadrons behind every cut, so that its background is known to 14 %
 MIN_HADRONS_PER_BAND = 25
-RAW = (
-    "hillas_length",
-    "hillas_width",
-    "hillas_log10_size",
-    "concentration_2pix",
-    "concentration_1pix",
-    "asymmetry",
-    "m3_long",
-    "m3_trans",
-    "alpha",
-    "distance",
-)
 N_BANDS, N_FOLDS = 8, 5
 
 
@@ -81,13 +69,13 @@ def add_score(
     The training half is scored by models that did not see the event or its repetitions, the test
     half by one model of the whole training half.
     """
-    X, y = find_features(train), train.is_gamma.astype(int)
+    X, y = train.features, train.is_gamma.astype(int)
     groups, place = np.unique(train.groups, return_inverse=True)
     fold = np.random.default_rng([seed, 100]).permutation(len(groups))[place.ravel()] % N_FOLDS
 
     def score(k: int) -> np.ndarray:
         known = fold != k  # k = N_FOLDS: all
-        unknown = find_features(test) if k == N_FOLDS else X[~known]
+        unknown = test.features if k == N_FOLDS else X[~known]
         scores = clone(model).fit(X[known], y[known]).predict_proba(unknown)[:, 1]
         bar.update()
         return scores
@@ -202,8 +190,3 @@ def choose_bands(train: Library) -> ScoreBands:
             top = edge
     counts = np.histogram(score[gammas], [*kept, np.inf])[0]
     return ScoreBands(LIKELIHOOD, tuple(kept), tuple((counts / counts.sum()).tolist()))
-
-
-def find_features(library: Library) -> np.ndarray:
-    """Raw image parameters and what is derived from them, one row per event."""
-    return np.column_stack([library.parameters[name] for name in RAW])

@@ -183,9 +183,9 @@ def test_the_test_half_chooses_nothing(halves):
     train, test = halves
     rng = np.random.default_rng(5)
     scrambled = {name: rng.permutation(values) * 3 for name, values in test.parameters.items()}
-    labels = rng.permutation(test.is_gamma)
+    labels, features = rng.permutation(test.is_gamma), rng.permutation(3 * test.features)
     known = choose(train, test)
-    assert choose(train, Library(scrambled, labels, test.groups)) == known
+    assert choose(train, Library(scrambled, labels, test.groups, features)) == known
     # and the check can fail: the training half does choose
     labels = rng.permutation(train.is_gamma)
     assert choose(replace(train, is_gamma=labels), test) != known
