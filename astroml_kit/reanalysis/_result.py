@@ -86,9 +86,7 @@ class Reanalysis:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "result.json"
         partial = path.with_suffix(".part")
-        partial.write_text(
-            json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
-        )
+        partial.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
         os.replace(partial, path)
         return path
 
