@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -195,18 +195,18 @@ class TargetAnalysis:
         """
         standard = self.count_fixed()
         threshold = self.count_fixed(energy_min=STANDARD_THRESHOLD)
-        boxes = [BOXES[i] for i in self.boxes]
-        box = "; ".join(f"E > {energy:g} TeV, theta < {theta:g} deg" for energy, theta in boxes)
+        boxes = (BOXES[i] for i in self.boxes)
+        box = _join(f"E > {energy:g} TeV, theta < {theta:g} deg" for energy, theta in boxes)
         rows = [
-            _summarise("A0: theta^2 < 0.0121 deg^2", [standard], "fixed"),
+            _summarise("A0: theta^2 < 0.0121", [standard], "fixed"),
             _summarise("A1: A0 and E > 0.66 TeV", [threshold], "fixed"),
-            _summarise("box in E and theta^2", self.box_counts, box),
+            _summarise("box, cross-fitted", self.box_counts, box),
         ]
         for name, halves in (
-            ("likelihood on plain cells", self.plain_halves),
-            ("likelihood on learned score", self.learned_halves),
+            ("likelihood, plain cells", self.plain_halves),
+            ("likelihood, learned", self.learned_halves),
         ):
-            choice = "; ".join(str(half.hypothesis) for half in halves)
+            choice = _join(str(half.hypothesis) for half in halves)
             row = _summarise(name, [half.stack for half in halves], choice)
             rows.append({**row, "significance": self.calibrate(halves, seed=seed)})
         table = QTable(rows=rows)
@@ -270,6 +270,11 @@ def merge_together(runs: list[ScoreBins]) -> list[ScoreBins]:
     """Merge the bins of runs so that their stack has enough OFF in each."""
     membership = ScoreBins.stack(runs).group()
     return [run.merge(membership) for run in runs]
+
+
+def _join(choices: Iterable[str]) -> str:
+    """Name what the halves use, once where it is the same."""
+    return "; ".join(dict.fromkeys(choices))
 
 
 def _summarise(

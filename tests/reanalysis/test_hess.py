@@ -107,7 +107,7 @@ def with_source():
 def test_the_source_is_found_and_the_likelihood_gains(with_source):
     table = with_source.make_table()
     values = dict(zip(table["selection"], table["significance"], strict=True))
-    standard, learned = values["A0: theta^2 < 0.0121 deg^2"], table["significance"][-1]
+    standard, learned = values["A0: theta^2 < 0.0121"], table["significance"][-1]
     assert standard > 4
     assert learned > standard + 1
     assert table["nominal"][-1] == pytest.approx(learned, abs=0.5)
