@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .._validation import check_real
-from ..cherenkov import read_events
+from ..cherenkov import extract_samples, read_events
 from ..datasets import fetch_dataset
 from ..models import BDTClassifier
 from ..significance import DetectionGain, OnOffCounts, binned_significance, compare_selections
@@ -145,12 +145,14 @@ def reanalyse_magic(
 def read_library(path: Path) -> Library:
     """Read the events; rows that repeat each other share a group."""
     events = read_events(path)
+    features = extract_samples(events).X
     names = [n for n in events.colnames if n not in ("event_id", "is_gamma")]
     columns = {n: np.asarray(getattr(events[n], "value", events[n]), dtype=float) for n in names}
     is_gamma = np.asarray(events["is_gamma"], dtype=bool)
+    # Numbered in the order of their values: the split must not depend on a hash.
     rows = np.column_stack([*columns.values(), is_gamma])
     groups = np.unique(rows, axis=0, return_inverse=True)[1].ravel()
-    return Library(columns, is_gamma, groups, np.column_stack(list(columns.values())))
+    return Library(columns, is_gamma, groups, features)
 
 
 def split_library(library: Library, rng: np.random.Generator) -> tuple[Library, Library]:
