@@ -4,6 +4,7 @@ from ._known_sources import read_known_sources
 from ._regions import NoOffRegionError, ReflectedRegions, find_reflected_regions
 from ._rotations import RotatedDiscs, find_rotated_discs
 from ._schema import EventDataWarning, EventFileError
+from .features import extract_samples, list_features
 from .io import iter_events, read_events, write_events
 from .irfs import IRFs, read_irfs
 from .observations import Observation, Observations, read_observations
@@ -20,9 +21,11 @@ __all__ = [
     "ReflectedRegions",
     "RotatedDiscs",
     "count_on_off",
+    "extract_samples",
     "find_reflected_regions",
     "find_rotated_discs",
     "iter_events",
+    "list_features",
     "read_events",
     "read_irfs",
     "read_known_sources",

@@ -144,7 +144,13 @@ def _check_tree(block: str, index: int, columns: int) -> tuple[list[str], dict[s
             for name, kind in names.items():
                 # A tree without splits is one value, and LightGBM weighs it nothing.
                 empty = n_leaves == 1 and name == "leaf_weight" and not fields[name]
-                arrays[name] = _parse(fields[name], kind, 0 if empty else length)
+                arrays[name] = _parse(
+                    # The threshold inf parts numbers from NaN.
+                    fields[name],
+                    kind,
+                    0 if empty else length,
+                    infinite=name == "threshold",
+                )
                 keep.append(name)
         if n_leaves > 1:
             _check_shape(arrays, columns)
@@ -193,7 +199,7 @@ def _check_shape(arrays: dict[str, list[Any]], columns: int) -> None:
         raise ValueError("its splits do not form a tree")
 
 
-def _parse(text: str, kind: type, length: int) -> list[Any]:
+def _parse(text: str, kind: type, length: int, *, infinite: bool = False) -> list[Any]:
     """Return ``length`` finite numbers; Python's own reading of underscores and spaces is out."""
     words = text.split()
     if len(words) != length:
@@ -201,7 +207,7 @@ def _parse(text: str, kind: type, length: int) -> list[Any]:
     if not text.isascii() or "_" in text:
         raise ValueError("numbers must be plain")
     values = [kind(word) for word in words]
-    if kind is float and not all(map(math.isfinite, values)):
+    if kind is float and any(math.isnan(v) or (math.isinf(v) and not infinite) for v in values):
         raise ValueError("numbers must be finite")
     if kind is int and values and max(map(abs, values)) > 2**31 - 1:
         raise ValueError("integers must fit 32 bits")
