@@ -22,6 +22,7 @@ HEADER = (
     "feature_infos",
 )
 OBJECTIVES = re.compile(r"binary sigmoid:1|multiclass num_class:\d{1,4}|regression|regression_l1")
+RANGE = re.compile(r"none|\[[-+.e\d]{1,40}:[-+.e\d]{1,40}\]")
 # Per tree: arrays over its splits and over its leaves, and whether their entries are integers.
 OVER_SPLITS = {
     "split_feature": int,
@@ -120,6 +121,8 @@ def _check_header(header: dict[str, str], *, n_features: int | None, n_outputs: 
     for key in ("feature_names", "feature_infos"):
         if len(header[key].split()) != columns or not header[key].isascii():
             raise ValueError(f"{key} must have one entry for each of {columns} features")
+    if not all(map(RANGE.fullmatch, header["feature_infos"].split())):
+        raise ValueError("feature_infos must be ranges")
     if header["version"] not in ("v3", "v4") or header["label_index"] != "0":
         raise ValueError(f"the trees have an unknown version, {header['version'][:20]!r}")
     return columns
