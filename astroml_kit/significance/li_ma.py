@@ -14,6 +14,7 @@ NO_ALPHA = "A run without OFF regions has no alpha: drop it or estimate its back
 _LARGEST = 1e150  # products of two such numbers stay finite
 _BLOCK = 1 << 16  # pairs per block: few enough for the cache, enough to make calls worth it
 _PAIRS_PER_THREAD = 1 << 17  # fewer are done before a thread has started
+_TINY = np.finfo(float).tiny
 _NEAR = 3e-3  # relative imbalance under which the logarithms would cancel
 
 
@@ -59,8 +60,7 @@ def deviance_shape(t: np.ndarray) -> np.ndarray:
 
 def significance_of_excess(excess: Any, total: Any, alpha: Any) -> np.ndarray:
     """Li & Ma from the excess and the total counts: exact for tiny excesses, but slower."""
-    tiny = np.finfo(float).tiny
-    on, off = excess / np.maximum(alpha * total, tiny), -excess / np.maximum(total, tiny)
+    on, off = excess / np.maximum(alpha * total, _TINY), -excess / np.maximum(total, _TINY)
     half = (alpha * deviance_shape(on) + deviance_shape(off)) * (total / (1 + alpha))
     return np.copysign(np.sqrt(2 * half), excess)
 
@@ -95,7 +95,7 @@ def _fill_block(n_on: np.ndarray, n_off: np.ndarray, alpha: Any, out: np.ndarray
     np.subtract(n_on, excess, out=excess)
     total = n_on + n_off
     on = total * alpha
-    np.maximum(on, np.finfo(float).tiny, out=on)
+    on += _TINY  # no counts: 0 / tiny
     np.divide(excess, on, out=on)
     np.abs(on, out=out)
     near = np.flatnonzero(out < _NEAR)
@@ -107,8 +107,9 @@ def _fill_block(n_on: np.ndarray, n_off: np.ndarray, alpha: Any, out: np.ndarray
     out -= shift
     out *= total
     out /= 1.0 + alpha
+    on += _TINY  # ln 0 would meet 0 counts
+    np.maximum(off, _TINY, out=off)  # by rounding even below 0
     for ratio, counts in ((on, n_on), (off, n_off)):
-        np.maximum(ratio, np.finfo(float).tiny, out=ratio)  # ln 0 meets 0 counts: 0
         np.log(ratio, out=ratio)
         ratio *= counts
         out += ratio
