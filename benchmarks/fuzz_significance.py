@@ -30,15 +30,19 @@ counts = st.one_of(
 alphas = st.one_of(st.sampled_from([0.1, 0.0625, 1.0]), st.floats(1e-3, 10), st.floats(1e-6, 1e6))
 
 
-def list_bins(n_bins: int) -> st.SearchStrategy:
-    """Counts, alphas and predictions of one likelihood with so many bins."""
+_BATCH = 10  # likelihoods with equally many bins go through in one call
 
-    def column(entry: st.SearchStrategy) -> st.SearchStrategy:
+
+def draw_likelihoods(n_bins: int) -> st.SearchStrategy:
+    """Counts, alphas and predictions of a batch of likelihoods with so many bins each."""
+
+    def draw_column(entry: st.SearchStrategy) -> st.SearchStrategy:
         return st.lists(entry, min_size=n_bins, max_size=n_bins)
 
-    signals = column(st.one_of(st.just(0.0), st.floats(1e-3, 1e3))).filter(any)
     few = st.one_of(st.integers(0, 20), st.integers(0, 10**6))
-    return st.tuples(column(few), column(few), column(st.floats(1e-3, 10)), signals)
+    signal = draw_column(st.one_of(st.just(0.0), st.floats(1e-3, 1e3))).filter(any)
+    one = st.tuples(draw_column(few), draw_column(few), draw_column(st.floats(1e-3, 10)), signal)
+    return st.lists(one, min_size=_BATCH, max_size=_BATCH)
 
 
 def check_li_ma(case: tuple[float, float, float]) -> None:
@@ -59,32 +63,37 @@ def check_li_ma(case: tuple[float, float, float]) -> None:
     assert abs(value - exact) <= 1e-12 * abs(exact), (value, exact)
 
 
-def check_likelihood(case: tuple[list[float], list[float], list[float], list[float]]) -> None:
+def check_likelihood(
+    cases: list[tuple[list[float], list[float], list[float], list[float]]],
+) -> None:
     """Finite, blind to the order of the bins, and Li & Ma where there is only one."""
-    n_on, n_off, alpha, signal = np.array(case, dtype=float)
-    both = np.stack([np.array(case, dtype=float), np.array(case, dtype=float)[:, ::-1]], axis=1)
-    value, turned = binned_significance(both[0], both[1], alpha=both[2], signal=both[3]).tolist()
-    assert math.isfinite(value), value
-    assert math.isclose(value, turned, rel_tol=1e-6, abs_tol=1e-6), (value, turned)
-    if np.count_nonzero(signal) == 1:
-        bin_ = int(np.flatnonzero(signal)[0])
-        single = float(li_ma_significance(n_on[bin_], n_off[bin_], alpha=alpha[bin_]))
-        assert math.isclose(value, single, rel_tol=1e-6, abs_tol=1e-6), (value, single)
+    table = np.array(cases, dtype=float)  # case, quantity, bin
+    both = np.stack([table, table[..., ::-1]])
+    n_on, n_off, alpha, signal = np.moveaxis(both, 2, 0)
+    values, turned = binned_significance(n_on, n_off, alpha=alpha, signal=signal)
+    assert np.isfinite(values).all(), values
+    np.testing.assert_allclose(values, turned, rtol=1e-6, atol=1e-6)
+    for value, (on, off, ratio, predicted) in zip(values, table, strict=True):
+        if np.count_nonzero(predicted) == 1:
+            bin_ = int(np.flatnonzero(predicted)[0])
+            single = float(li_ma_significance(on[bin_], off[bin_], alpha=ratio[bin_]))
+            assert math.isclose(value, single, rel_tol=1e-6, abs_tol=1e-6), (value, single)
 
 
-CHECKS: dict[str, tuple[Callable[[Any], None], st.SearchStrategy]] = {
-    "li_ma": (check_li_ma, st.tuples(counts, counts, alphas)),
-    "likelihood": (check_likelihood, st.integers(1, 8).flatmap(list_bins)),
+# name: check, what feeds it, inputs in one draw
+CHECKS: dict[str, tuple[Callable[[Any], None], st.SearchStrategy, int]] = {
+    "li_ma": (check_li_ma, st.tuples(counts, counts, alphas), 1),
+    "likelihood": (check_likelihood, st.integers(1, 8).flatmap(draw_likelihoods), _BATCH),
 }
 
 
 def run_check(name: str, *, n_examples: int) -> int:
     """Draw inputs until one breaks the check or all have survived; returns how many did."""
-    check, strategy = CHECKS[name]
+    check, strategy, batch = CHECKS[name]
     n_drawn = 0
 
     @settings(
-        max_examples=n_examples,
+        max_examples=max(1, n_examples // batch),
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
@@ -92,7 +101,7 @@ def run_check(name: str, *, n_examples: int) -> int:
     @given(case=strategy)
     def survive(case: Any) -> None:
         nonlocal n_drawn
-        n_drawn += 1
+        n_drawn += batch
         check(case)
 
     survive()
