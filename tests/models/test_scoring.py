@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astroml_kit.models import BDTClassifier, BDTRegressor, bdt
+from astroml_kit.models import BDTClassifier, BDTRegressor, _boosting
 from astroml_kit.models._scoring import can_tabulate, score_rows
 
 
@@ -85,10 +85,10 @@ def test_the_table_serves_many_rows_only(monkeypatch):
         calls.append(len(args[1]))
         return score_rows(*args, **options)
 
-    monkeypatch.setattr(bdt, "score_rows", record)
+    monkeypatch.setattr(_boosting, "score_rows", record)
     few = model.predict_proba(X)
     assert not calls
-    monkeypatch.setattr(bdt, "FEWEST_ROWS", 100)
+    monkeypatch.setattr(_boosting, "FEWEST_ROWS", 100)
     np.testing.assert_array_equal(model.predict_proba(X), few)
     assert calls == [500]
 
