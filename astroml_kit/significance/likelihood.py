@@ -49,7 +49,7 @@ def binned_significance(
     >>> round(float(binned_significance([5], [0], alpha=0.1, signal=1.0)), 3)
     4.897
     >>> round(float(binned_significance([12, 9], [200, 30], alpha=0.05, signal=[1, 2])), 2)
-    4.1
+    3.97
     """
     return _fit(n_on, n_off, alpha, signal)[0]
 
