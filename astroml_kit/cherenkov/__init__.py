@@ -9,6 +9,8 @@ from .io import iter_events, read_events, write_events
 from .irfs import IRFs, read_irfs
 from .observations import Observation, Observations, read_observations
 from .on_off import OnOffTable, count_on_off
+from .scaling import ScalingTables
+from .stereo import reconstruct_stereo
 
 __all__ = [
     "EventDataWarning",
@@ -20,6 +22,7 @@ __all__ = [
     "OnOffTable",
     "ReflectedRegions",
     "RotatedDiscs",
+    "ScalingTables",
     "count_on_off",
     "extract_samples",
     "find_reflected_regions",
@@ -30,5 +33,6 @@ __all__ = [
     "read_irfs",
     "read_known_sources",
     "read_observations",
+    "reconstruct_stereo",
     "write_events",
 ]

@@ -3,9 +3,11 @@
 import os
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import QTable
 
 MET = {"MJDREFI": 51910, "MJDREFF": 0.000742870370370241, "TIMEUNIT": "s", "TIMESYS": "TT",
        "TIMEREF": "local"}  # fmt: skip
@@ -84,3 +86,56 @@ def write_run(tmp_path, make_hdus):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def square_array():
+    """Four telescopes on the corners of a square of 120 m."""
+    return QTable({"tel_id": [1, 2, 3, 4], "x": [60.0, 60, -60, -60] * u.m,
+                   "y": [60.0, -60, -60, 60] * u.m})  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def make_images(square_array):
+    """Ideal stereo images: made of the formulas alone, with noise on request."""
+
+    def make(n_events, *, seed=1, noise=0.0, offset=0.5, zenith=0.0, widen=1.0):
+        rng = np.random.default_rng(seed)
+        n_tel = len(square_array)
+        event = np.repeat(np.arange(n_events), n_tel)
+        x, y = (np.tile(square_array[name].to_value(u.m), n_events) for name in ("x", "y"))
+        angle = rng.uniform(0, 2 * np.pi, n_events)
+        lon, lat = offset * np.cos(angle), offset * np.sin(angle)
+        core_x, core_y = rng.uniform(-150, 150, (2, n_events))
+        height = rng.uniform(7e3, 11e3, n_events)
+        energy = np.exp(rng.uniform(np.log(0.2), np.log(20), n_events))
+        dx, dy = core_x[event] - x, core_y[event] - y * np.cos(np.radians(zenith))
+        impact = np.hypot(dx, dy)
+        pool = np.where(impact < 120, 1, np.exp(-(impact - 120) / 90))
+        size = 1200 * energy[event] * pool * np.exp(0.1 * noise * rng.normal(size=len(event)))
+        width = (0.05 + 0.01 * np.log(np.maximum(size, 80) / 80) + 1e-4 * impact) * widen
+        shift, turn, *swell = noise * rng.normal(size=(4, len(event)))
+        psi = np.arctan2(dy, dx)
+        shift *= width / np.sqrt(size)
+        columns = {
+            "obs_id": np.ones(len(event), dtype=int),
+            "event_id": event,
+            "tel_id": np.tile(np.asarray(square_array["tel_id"]), n_events),
+            "hillas_intensity": size,
+            "hillas_x": (lon[event] + np.degrees(dx / height[event]) - np.sin(psi) * shift) * u.deg,
+            "hillas_y": (lat[event] + np.degrees(dy / height[event]) + np.cos(psi) * shift) * u.deg,
+            "hillas_length": 2 * width * (1 + 0.1 * swell[0]) * u.deg,
+            "hillas_width": width * (1 + 0.1 * swell[1]) * u.deg,
+            "hillas_psi": (np.degrees(psi + 0.67 * turn / np.sqrt(size)) % 180 - 90) * u.deg,
+            "morphology_n_pixels": np.full(len(event), 10),
+            "true_energy": energy[event] * u.TeV,
+            "true_fov_lon": lon[event] * u.deg,
+            "true_fov_lat": lat[event] * u.deg,
+            "true_core_x": core_x[event] * u.m,
+            "true_core_y": core_y[event] * u.m,
+            "true_h_max": height[event] * u.m,
+        }
+        columns["hillas_psi"] += 90 * u.deg
+        return QTable(columns, meta={"zenith": zenith * u.deg})
+
+    return make
