@@ -1,10 +1,13 @@
 """Cherenkov telescopes: event tables in, features and ON/OFF counts out."""
 
+from ._image_batches import RaggedImages
 from ._known_sources import read_known_sources
 from ._regions import NoOffRegionError, ReflectedRegions, find_reflected_regions
 from ._rotations import RotatedDiscs, find_rotated_discs
 from ._schema import EventDataWarning, EventFileError
+from .cameras import CameraGeometry, read_camera
 from .features import extract_samples, list_features
+from .images import clean_images, extract_hillas
 from .io import iter_events, read_events, write_events
 from .irfs import IRFs, read_irfs
 from .observations import Observation, Observations, read_observations
@@ -13,6 +16,7 @@ from .scaling import ScalingTables
 from .stereo import reconstruct_stereo
 
 __all__ = [
+    "CameraGeometry",
     "EventDataWarning",
     "EventFileError",
     "IRFs",
@@ -20,15 +24,19 @@ __all__ = [
     "Observation",
     "Observations",
     "OnOffTable",
+    "RaggedImages",
     "ReflectedRegions",
     "RotatedDiscs",
     "ScalingTables",
+    "clean_images",
     "count_on_off",
+    "extract_hillas",
     "extract_samples",
     "find_reflected_regions",
     "find_rotated_discs",
     "iter_events",
     "list_features",
+    "read_camera",
     "read_events",
     "read_irfs",
     "read_known_sources",
