@@ -1,7 +1,10 @@
 """Cherenkov telescopes: event tables in, features and ON/OFF counts out."""
 
+from ._acceptance import Acceptance, fit_acceptance
 from ._image_batches import RaggedImages
 from ._known_sources import read_known_sources
+from ._map_null import NullFit
+from ._map_result import SignificanceMap
 from ._regions import NoOffRegionError, ReflectedRegions, find_reflected_regions
 from ._rotations import RotatedDiscs, find_rotated_discs
 from ._schema import EventDataWarning, EventFileError
@@ -13,14 +16,18 @@ from .irfs import IRFs, read_irfs
 from .observations import Observation, Observations, read_observations
 from .on_off import OnOffTable, count_on_off
 from .scaling import ScalingTables
+from .sky_maps import map_significance
+from .source_finding import find_sources
 from .stereo import reconstruct_stereo
 
 __all__ = [
+    "Acceptance",
     "CameraGeometry",
     "EventDataWarning",
     "EventFileError",
     "IRFs",
     "NoOffRegionError",
+    "NullFit",
     "Observation",
     "Observations",
     "OnOffTable",
@@ -28,14 +35,18 @@ __all__ = [
     "ReflectedRegions",
     "RotatedDiscs",
     "ScalingTables",
+    "SignificanceMap",
     "clean_images",
     "count_on_off",
     "extract_hillas",
     "extract_samples",
     "find_reflected_regions",
     "find_rotated_discs",
+    "find_sources",
+    "fit_acceptance",
     "iter_events",
     "list_features",
+    "map_significance",
     "read_camera",
     "read_events",
     "read_irfs",

@@ -1,0 +1,416 @@
+"""From the events of many runs to a map of significances, with sources kept out of background."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable
+
+from .._validation import check_choice, check_real, invalid
+from ..significance import li_ma_significance
+from ._acceptance import Acceptance, check_energies, make_cells, measure_acceptance
+from ._map_background import (
+    AnnulusSums,
+    OnOffSums,
+    RingSums,
+    ShapeOf,
+    normalise_runs,
+)
+from ._map_exclusion import count_regions, find_regions, make_exclusion
+from ._map_grid import SkyGrid, make_disc
+from ._map_null import MIN_BACKGROUND, NullFit, fit_null
+from ._map_result import MapModel, SignificanceMap
+from ._map_runs import MapRun, PolarCells, RunReader, find_centre
+from ._regions import to_angle, to_vector
+from ._rings import flatten_exclusions, to_degrees
+
+BACKGROUNDS = ("ring", "reflected")
+BLANKED = ("nothing", "given", "all")
+ACCEPTANCES = ("measured", "irf")
+_LARGEST_MAP = 4e6  # pixels with their margin; more is most likely a slip in a unit
+
+
+def map_significance(
+    observations: Iterable[Any],
+    *,
+    center: SkyCoord | None = None,
+    width: u.Quantity = 5.0 * u.deg,
+    pixel_size: u.Quantity = 0.02 * u.deg,
+    radius: u.Quantity = 0.1 * u.deg,
+    background: str = "ring",
+    ring_inner: u.Quantity = 0.5 * u.deg,
+    ring_width: u.Quantity = 0.3 * u.deg,
+    gap: u.Quantity = 0.1 * u.deg,
+    acceptance: str | Acceptance = "measured",
+    gradient: bool = True,
+    exclude: Iterable[Any] = (),
+    threshold: float | None = 5.0,
+    grow: u.Quantity = 0.2 * u.deg,
+    max_iterations: int = 10,
+    blank: str = "nothing",
+    max_offset: u.Quantity = 2.5 * u.deg,
+    energy_min: u.Quantity | None = None,
+    energy_max: u.Quantity | None = None,
+    progress: bool = False,
+) -> SignificanceMap:
+    """Map the significance of an excess over a field of many runs.
+
+    Every pixel is tested as a source: ON is the disc of ``radius`` around it. OFF and its
+    acceptance come from outside the excluded regions, after Berge, Funk & Hinton (2007),
+    doi:10.1051/0004-6361:20066674, sections 4.2 and 4.3; the significance from Li & Ma (1983),
+    eq. 17. Regions above ``threshold`` are excluded and the map is made again until no more turn
+    up.
+
+    Parameters
+    ----------
+    observations : Observations or iterable of Observation
+        Runs, each read once; whatever has ``obs_id``, ``pointing``, ``live_time``, ``zenith`` and
+        ``events`` (``reco_ra``, ``reco_dec``, ``reco_energy``) will do.
+    center : SkyCoord, optional
+        Centre of the map; the middle of the pointings if omitted.
+    width : Quantity
+        Width of the map, or (width, height).
+    pixel_size : Quantity
+        Size of a pixel at the centre.
+    radius : Quantity
+        ON radius; discs and rings are made of whole pixels, by their centres.
+    background : {'ring', 'reflected'}
+        OFF from a ring around each pixel; or, run by run, from all azimuths about the pointing at
+        the pixel's own offset, at least ``gap`` away from ON (the limit of ever more rotated
+        discs), which leaves out pixels closer than ``radius + gap`` to a pointing.
+    ring_inner, ring_width : Quantity
+        Inner radius and width of the ring.
+    gap : Quantity
+        For ``background='reflected'``.
+    acceptance : {'measured', 'irf'} or Acceptance
+        How background is spread over the field: a radial profile with a gradient toward the
+        zenith, measured on these runs outside the excluded regions in every iteration; the
+        background model in the runs' responses; or a model measured on other fields
+        (:func:`fit_acceptance`). Its rate is always fitted to each run outside the exclusions.
+    gradient : bool
+        Whether the measured acceptance has a gradient. Runs without times or site, column
+        ``gradient_known`` of ``.runs``, have none.
+    exclude : iterable of (SkyCoord, Quantity)
+        Circles that give no OFF counts; both may be arrays. See :func:`read_known_sources`.
+    threshold : float or None
+        Significance from which a region is excluded, with what is connected to it above 3 sigma;
+        None: only what is given.
+    grow : Quantity
+        Margin around such regions.
+    max_iterations : int
+        Stop looking for regions after this many maps.
+    blank : {'nothing', 'given', 'all'}
+        Pixels to set to NaN: none, so that sources show in the map; those of ``exclude``; or all
+        excluded ones.
+    max_offset : Quantity
+        Leave out events farther from the pointing.
+    energy_min, energy_max : Quantity, optional
+        Use events with energy_min <= energy < energy_max.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    SignificanceMap
+
+    Raises
+    ------
+    ValueError
+        When an argument is out of range, the events lack a column, or no run can be used.
+
+    Notes
+    -----
+    Each run's acceptance is scaled to its own counts outside the exclusions, and ON, OFF and
+    acceptances are summed before they are compared. So the OFF counts are Poisson numbers, and
+    alpha, the ratio of the sums, needs no run to have enough OFF counts of its own. Summing each
+    run's own ``alpha n_off`` instead, as other programs do, gives runs with few OFF counts an alpha
+    that fluctuates.
+
+    Examples
+    --------
+    >>> from astroml_kit.cherenkov import read_observations
+    >>> position = SkyCoord(228.529, -59.158, unit="deg")
+    >>> runs = read_observations("hess-dl3-dr1").select(position)  # doctest: +SKIP
+    >>> print(map_significance(runs, center=position))  # doctest: +SKIP
+    """
+    plan = _Plan.check(
+        background=background, ring_inner=ring_inner, ring_width=ring_width, gap=gap,
+        radius=radius, acceptance=acceptance, gradient=gradient, threshold=threshold, grow=grow,
+        max_iterations=max_iterations, blank=blank, max_offset=max_offset,
+        energies=check_energies(energy_min, energy_max),
+    )  # fmt: skip
+    circles = flatten_exclusions(exclude)
+    size = _check_width(width)
+    pixel = np.rad2deg(to_angle("pixel_size", pixel_size))
+    if center is None:
+        observations, middle = _find_middle(observations)
+    else:
+        middle = to_vector("center", center)
+        if middle.ndim != 1:
+            raise invalid("center", "one position", center, "Give a scalar SkyCoord.")
+    grid = plan.make_grid(middle, size, pixel)
+    cells = plan.make_cells()
+    reader = RunReader(
+        grid, cells, plan.max_offset, *plan.energies, responses=plan.acceptance == "irf"
+    )
+    runs = reader.read_all(observations, progress=progress)
+    return _make_map(runs, plan, grid, cells, circles)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Checked arguments: angles in deg, energies in TeV."""
+
+    background: str
+    ring_inner: float
+    ring_outer: float
+    gap: float
+    radius: float
+    acceptance: str | Acceptance
+    gradient: bool
+    threshold: float
+    grow: float
+    max_iterations: int
+    blank: str
+    max_offset: float
+    energies: tuple[float, float]
+
+    @classmethod
+    def check(cls, *, ring_width: u.Quantity, **given: Any) -> _Plan:
+        check_choice("background", given["background"], BACKGROUNDS)
+        check_choice("blank", given["blank"], BLANKED)
+        if not isinstance(given["acceptance"], Acceptance):
+            check_choice("acceptance", given["acceptance"], ACCEPTANCES)
+        angles: dict[str, Any] = {
+            name: float(np.rad2deg(to_angle(name, given.pop(name), positive=name != "gap")))
+            for name in ("ring_inner", "radius", "max_offset", "grow", "gap")
+        }
+        outer = angles["ring_inner"] + float(np.rad2deg(to_angle("ring_width", ring_width)))
+        if given["background"] == "ring" and not angles["ring_inner"] > angles["radius"]:
+            raise invalid(
+                "ring_inner in deg",
+                f"> radius ({angles['radius']:g} deg)",
+                angles["ring_inner"],
+                "OFF must not overlap ON.",
+            )
+        if not angles["max_offset"] > angles["radius"]:
+            raise invalid(
+                "max_offset in deg", f"> radius ({angles['radius']:g})", angles["max_offset"]
+            )
+        limit = given.pop("threshold")
+        limit = np.inf if limit is None else float(check_real("threshold", limit, above=0))
+        rounds = int(check_real("max_iterations", given.pop("max_iterations"), at_least=1))
+        return cls(ring_outer=outer, threshold=limit, max_iterations=rounds, **angles, **given)
+
+    def make_grid(self, middle: np.ndarray, size: tuple[float, float], pixel: float) -> SkyGrid:
+        if not self.radius >= pixel:
+            raise invalid(
+                "pixel_size in deg", f"<= radius ({self.radius:g})", pixel,
+                "Discs are made of whole pixels.",
+            )  # fmt: skip
+        reach = self.ring_outer if self.background == "ring" else self.radius
+        margin = int(np.ceil(reach / pixel)) + 1
+        n_x, n_y = (max(1, round(extent / pixel)) for extent in size)
+        if (n_x + 2 * margin) * (n_y + 2 * margin) > _LARGEST_MAP:
+            raise invalid(
+                "width / pixel_size", f"at most {np.sqrt(_LARGEST_MAP):g} pixels with the margin",
+                [n_x, n_y], "Use larger pixels or a smaller map.",
+            )  # fmt: skip
+        return SkyGrid(middle, n_x, n_y, pixel, margin)
+
+    def make_cells(self) -> PolarCells:
+        """Return fine cells where OFF is counted in them, coarse ones for the acceptance."""
+        if self.background == "reflected":
+            return make_cells(self.max_offset, step=self.radius / 5, n_angles=360)
+        return make_cells(self.max_offset, step=0.05, n_angles=120)
+
+    def make_stacker(self, grid: SkyGrid, cells: PolarCells) -> RingSums | AnnulusSums:
+        if self.background == "ring":
+            return RingSums.make(
+                grid, radius=self.radius, inner=self.ring_inner, outer=self.ring_outer,
+                max_offset=self.max_offset,
+            )  # fmt: skip
+        return AnnulusSums.make(
+            grid, cells, radius=self.radius, gap=self.gap, max_offset=self.max_offset
+        )
+
+    def describe(self, grid: SkyGrid, circles: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+        ra, dec = to_degrees(grid.centre)
+        low, high = self.energies
+        own = isinstance(self.acceptance, Acceptance)
+        return {
+            "center_ra_deg": float(ra),
+            "center_dec_deg": float(dec),
+            "width_deg": [grid.n_x * grid.pixel, grid.n_y * grid.pixel],
+            "pixel_size_deg": float(grid.pixel),
+            "radius_deg": self.radius,
+            "background": self.background,
+            "ring_inner_deg": self.ring_inner if self.background == "ring" else None,
+            "ring_outer_deg": self.ring_outer if self.background == "ring" else None,
+            "gap_deg": self.gap if self.background == "reflected" else None,
+            "acceptance": "given" if own else str(self.acceptance),
+            "gradient": bool(self.gradient),
+            "n_exclude": len(circles[1]),
+            "threshold": self.threshold if np.isfinite(self.threshold) else None,
+            "grow_deg": self.grow,
+            "max_iterations": self.max_iterations,
+            "blank": self.blank,
+            "max_offset_deg": self.max_offset,
+            "energy_min_tev": low if low > 0 else None,
+            "energy_max_tev": high if np.isfinite(high) else None,
+        }
+
+
+def _check_width(width: u.Quantity) -> tuple[float, float]:
+    """Return width and height in deg."""
+    extent = np.atleast_1d(np.asarray(getattr(width, "value", width), float))
+    if extent.shape not in ((1,), (2,)):
+        raise invalid("width", "an angle or (width, height)", width, "Write width=4 * u.deg.")
+    sides = [float(np.rad2deg(to_angle("width", side))) for side in np.atleast_1d(width)]
+    return sides[0], sides[-1]
+
+
+def _find_middle(observations: Iterable[Any]) -> tuple[Iterable[Any], np.ndarray]:
+    """Return the runs and the middle of their pointings; an iterator is used up for that."""
+    pointings = getattr(observations, "pointings", None)
+    if pointings is not None:
+        vectors = to_vector("pointings", pointings)
+    else:
+        observations = tuple(observations)
+        vectors = np.array([to_vector("pointing", run.pointing) for run in observations])
+    if not len(vectors):
+        raise invalid("observations", "at least one run", 0, "Choose other runs.")
+    return observations, find_centre(vectors)
+
+
+def _make_map(
+    runs: Sequence[MapRun],
+    plan: _Plan,
+    grid: SkyGrid,
+    cells: PolarCells,
+    circles: tuple[np.ndarray, np.ndarray],
+) -> SignificanceMap:
+    """Make maps until their own sources are excluded."""
+    usable = [run for run in runs if len(run.cells)]
+    if plan.acceptance == "irf":
+        usable = [run for run in usable if run.shape is not None]
+    if not usable:
+        needed = " and a background response" if plan.acceptance == "irf" else ""
+        raise invalid(
+            "observations", f"at least one run with events in range{needed}",
+            f"none of {len(runs)}",
+            "Choose other runs, energies or max_offset.",
+        )  # fmt: skip
+    inside = np.concatenate([run.pixels for run in usable])
+    counts = np.bincount(inside[inside >= 0], minlength=len(grid.vectors)).astype(float)
+    counts = counts.reshape(grid.shape)
+    stacker = plan.make_stacker(grid, cells)
+    kernel = make_disc(plan.radius / grid.pixel)
+    found = np.zeros((grid.n_y, grid.n_x), dtype=bool)
+    rows: list[dict[str, Any]] = []
+    while True:
+        exclusion = make_exclusion(grid, circles, found)
+        clear: dict[bytes, np.ndarray] = {}
+        for run in usable:
+            if run.place not in clear:
+                clear[run.place] = exclusion.find_clear(grid, cells, run.basis)
+        model, shape_of = _choose_acceptance(usable, plan, cells, clear)
+        norms = normalise_runs(usable, cells, clear, shape_of)
+        sums = stacker.add_up(usable, norms, counts, exclusion, clear, shape_of)
+        images = _compare(grid, sums)
+        excluded = grid.crop(exclusion.pixels)
+        null = _fit_null(images, excluded, kernel)
+        added = find_regions(images["significance"], plan.threshold, plan.grow / grid.pixel)
+        n_added = int(np.count_nonzero(added & ~excluded))
+        rows.append(
+            {
+                "n_regions": count_regions(excluded),
+                "n_excluded": int(excluded.sum()),
+                "peak": float(np.nanmax(images["significance"], initial=-np.inf)),
+                "null_mean": null.mean,
+                "null_width": null.width,
+                "n_added": n_added,
+            }
+        )
+        found |= added
+        if not n_added or len(rows) >= plan.max_iterations:
+            break
+    blanked = {
+        "nothing": np.zeros_like(excluded),
+        "given": grid.crop(grid.cover(*circles)),
+        "all": excluded,
+    }[plan.blank]
+    for image in images.values():
+        image[blanked] = np.nan
+    used = dict(zip((id(run) for run in usable), norms > 0, strict=True))
+    return SignificanceMap(
+        wcs=grid.wcs,
+        **images,
+        upper_limit=np.full(excluded.shape, np.nan),
+        exclusion=excluded,
+        null_fit=null,
+        iterations=QTable(rows=rows),
+        runs=_list_runs(runs, [bool(used.get(id(run), False)) for run in runs]),
+        settings=plan.describe(grid, circles),
+        fitted_acceptance=model,
+        model=MapModel(grid, stacker, exclusion, sums, counts),
+    )
+
+
+def _choose_acceptance(
+    runs: Sequence[MapRun], plan: _Plan, cells: PolarCells, clear: dict[bytes, np.ndarray]
+) -> tuple[Acceptance | None, ShapeOf]:
+    """Return the acceptance, if it is one for all runs, and a function that gives that of a run."""
+    if plan.acceptance == "irf":
+        return None, lambda run: run.shape
+    if isinstance(plan.acceptance, Acceptance):
+        model = plan.acceptance
+    else:
+        model = measure_acceptance(
+            runs, cells, clear, max_offset=plan.max_offset, gradient=plan.gradient
+        )
+    return model, lambda run: model
+
+
+def _compare(grid: SkyGrid, sums: OnOffSums) -> dict[str, np.ndarray]:
+    """Return the images of the map: NaN where ON or OFF has no acceptance."""
+    n_on, n_off, on, off, density = (grid.crop(array) for array in sums)
+    known = (on > 0) & (off > 0)
+    alpha = np.full(known.shape, np.nan)
+    alpha[known] = on[known] / off[known]
+    significance = np.full(known.shape, np.nan)
+    significance[known] = li_ma_significance(n_on[known], n_off[known], alpha=alpha[known])
+    return {
+        "n_on": np.where(known, n_on, np.nan),
+        "n_off": np.where(known, n_off, np.nan),
+        "alpha": alpha,
+        "significance": significance,
+        "acceptance": np.where(known, density, np.nan),
+    }
+
+
+def _fit_null(images: dict[str, np.ndarray], excluded: np.ndarray, kernel: np.ndarray) -> NullFit:
+    """Fit the significances outside sources where there is background enough for a Gaussian."""
+    background = np.nan_to_num(images["alpha"] * images["n_off"])
+    outside = ~excluded & (background >= MIN_BACKGROUND)
+    return fit_null(np.where(outside, images["significance"], np.nan), kernel)
+
+
+def _list_runs(runs: Sequence[MapRun], used: list[bool]) -> QTable:
+    """Return one row per run."""
+    return QTable(
+        {
+            "obs_id": np.array([run.obs_id for run in runs], int),
+            "n_events": np.array([len(run.cells) for run in runs], int),
+            "n_invalid": np.array([run.n_invalid for run in runs], int),
+            "live_time": np.array([run.live_time for run in runs], float) * u.s,
+            "zenith": np.array([run.zenith for run in runs], float) * u.deg,
+            "gradient_known": np.array([bool(np.any(run.lever)) for run in runs], bool),
+            "used": np.array(used, bool),
+        }
+    )
