@@ -244,7 +244,11 @@ class ImageBatch:
         charges, selected = self.charges.view(), selected.view()
         times = (np.empty((0,) * n_dim) if self.times is None else self.times).view()
         charges.flags.writeable = selected.flags.writeable = times.flags.writeable = False
-        kept = np.empty((0,) * n_dim, dtype=bool) if masks_out is None else masks_out
+        kept = np.empty((0,) * n_dim, dtype=bool)
+        if masks_out is not None:
+            kept = check_shape("masks_out", masks_out, self.charges)
+            if kept.dtype != bool or not kept.flags.c_contiguous:
+                raise invalid("masks_out", "boolean and contiguous", kept)
         rows = np.empty((0, 0)) if rows_out is None else rows_out
         rest = (selected, times, levels is not None, spread, self.camera.arrays, kept, rows)
         if self.ragged is None:
@@ -273,7 +277,9 @@ def check_shape(name: str, array: np.ndarray, charges: np.ndarray) -> np.ndarray
 
 
 def to_charges(name: str, values: Any, *, n_dim: int) -> np.ndarray:
-    """Contiguous 32- or 64-bit floats; a copy only where they are of another kind."""
+    """Contiguous 32- or 64-bit floats, masked entries NaN; copied only if of another kind."""
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.ma.filled(values.astype(np.result_type(values, np.float32)), np.nan)
     array = np.asarray(values)
     if array.ndim != n_dim or array.dtype.kind not in "iufb":
         rule = "numbers of shape " + ("(n_images, n_pixels)" if n_dim == 2 else "(n_entries,)")

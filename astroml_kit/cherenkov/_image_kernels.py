@@ -18,43 +18,43 @@ _ZERO = np.finfo(np.float64).eps
 _LARGE_ISLAND = 50
 
 
-@njit(cache=True, nogil=True)
-def _list_dense(charge, floor, time, pixels, charges, times):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _list_bright(images, i, floor, image_times, pixels, charges, times):
     """List the pixels at or above their floor; return how many, and how many have no charge."""
     n, bad = 0, 0
-    for p in range(charge.size):
-        c = charge[p]
+    for p in range(images.shape[1]):
+        c = images[i, p]
         if c < floor[p] and c > -np.inf:
             continue
         if c >= floor[p] and c < np.inf:
             pixels[n] = p
             charges[n] = c
-            if time.size:
-                times[n] = time[p]
+            if image_times.shape[0]:
+                times[n] = image_times[i, p]
             n += 1
         elif not np.isfinite(c):
             bad += 1
     return n, bad
 
 
-@njit(cache=True, nogil=True)
-def _list_masked(charge, mask, time, pixels, charges, times):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _list_masked(images, i, masks, image_times, pixels, charges, times):
     """List the pixels of a mask, or all with a charge other than 0 where the mask is empty."""
     n, bad = 0, 0
-    for p in range(charge.size):
-        c = charge[p]
+    for p in range(images.shape[1]):
+        c = images[i, p]
         if not np.isfinite(c):
             bad += 1
-        elif mask[p] if mask.size else c != 0:
+        elif masks[i, p] if masks.shape[0] else c != 0:
             pixels[n] = p
             charges[n] = c
-            if time.size:
-                times[n] = time[p]
+            if image_times.shape[0]:
+                times[n] = image_times[i, p]
             n += 1
     return n, bad
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _select(pixels, charges, n, picture, boundary, isolated, least, neighbours, level, keep):
     """Decide by two levels which of the first ``n`` candidates to keep; ``level`` is scratch."""
     for k in range(n):
@@ -82,7 +82,7 @@ def _select(pixels, charges, n, picture, boundary, isolated, least, neighbours, 
         level[pixels[k]] = 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _select_in_time(pixels, times, n, limit, least, neighbours, place, keep):
     """Drop kept pixels with fewer than ``least`` kept neighbours within ``limit`` in time."""
     for k in range(n):
@@ -108,7 +108,7 @@ def _select_in_time(pixels, times, n, limit, least, neighbours, place, keep):
     return dropped
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _clean(pixels, charges, times, n, cuts, neighbours, level, place, keep):
     """Both selections, one after the other."""
     picture, boundary, isolated, least, limit, least_in_time = cuts
@@ -117,7 +117,7 @@ def _clean(pixels, charges, times, n, cuts, neighbours, level, place, keep):
         _select_in_time(pixels, times, n, limit, least_in_time, neighbours, place, keep)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _pack(pixels, charges, times, keep, n):
     """Move the kept pixels to the front and return their number."""
     m = 0
@@ -128,10 +128,11 @@ def _pack(pixels, charges, times, keep, n):
     return m
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _count_islands(pixels, n, neighbours, place, stack, row):
     """Write the number of connected groups of pixels and of small, medium and large ones."""
-    row[:4] = 0
+    for k in range(4):
+        row[k] = 0
     for k in range(n):
         place[pixels[k]] = -1
     for k in range(n):
@@ -153,7 +154,7 @@ def _count_islands(pixels, n, neighbours, place, stack, row):
         place[pixels[k]] = 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _measure_moments(pixels, charges, n, camera, along, across, row):
     """Moments of the light: columns 0 to 13, and the pixels in the shower's own axes."""
     x, y, area = camera.x, camera.y, camera.area
@@ -186,7 +187,7 @@ def _measure_moments(pixels, charges, n, camera, along, across, row):
         m_trans += c * t * t
         m3 += c * s2 * s
         m4 += c * s2 * s2
-        w = c / area[pixels[k]]
+        w = c / size / area[pixels[k]]  # of the order of 1, however bright the image
         w0 += w
         w1 += w * s
         w2 += w * s2
@@ -212,11 +213,11 @@ def _measure_moments(pixels, charges, n, camera, along, across, row):
         determinant = w2 * w0 - w1 * w1
         slope = (w0 * v1 - w1 * v0) / determinant
         stretch = 1.0 + np.tan(0.5 * np.pi * width / length) ** 2
-        row[10] = np.sqrt(w0 / determinant + slope * slope) * stretch
-        row[11] = np.sqrt(w2 / determinant * (1.0 + np.sin(slope) ** 2))
+        row[10] = np.sqrt(w0 / determinant / size + slope * slope) * stretch
+        row[11] = np.sqrt(w2 / determinant / size * (1.0 + np.sin(slope) ** 2))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _measure_shape(pixels, charges, n, camera, along, across, row):
     """Concentration, leakage and statistics of the charges: columns 14 to 20 and 26 to 31."""
     size, length, width = row[0], row[5], row[6]
@@ -252,11 +253,12 @@ def _measure_shape(pixels, charges, n, camera, along, across, row):
         row[30], row[31] = third / n, fourth / n - 3.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def measure_image(pixels, charges, times, n, timed, camera, scratch, row):
     """Write the parameters of one image, given its ``n`` pixels, to ``row``."""
     along, across, place, stack, spare = scratch
-    row[:] = np.nan
+    for k in range(N_PARAMETERS):
+        row[k] = np.nan
     row[_N_PIXELS] = n
     _count_islands(pixels, n, camera.neighbours, place, stack, row[_ISLANDS : _ISLANDS + 4])
     size, negative = 0.0, 0
@@ -272,7 +274,7 @@ def measure_image(pixels, charges, times, n, timed, camera, scratch, row):
         row[32], row[33], row[34] = fit_timing(along, times, n, spare)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _make_scratch(n_pixels):
     """Arrays that every image of a camera uses again."""
     return (
@@ -280,11 +282,11 @@ def _make_scratch(n_pixels):
         np.zeros(n_pixels),
         np.zeros(n_pixels, dtype=np.int32),
         np.zeros(n_pixels, dtype=np.int32),
-        np.zeros((3, n_pixels)),
+        np.zeros((4, n_pixels)),
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def process_dense(charges, masks, times, cleaning, cuts, camera, masks_out, rows_out):
     """Clean and measure images of shape (n_images, n_pixels).
 
@@ -298,23 +300,21 @@ def process_dense(charges, masks, times, cleaning, cuts, camera, masks_out, rows
     floor = np.minimum(cuts[0], cuts[1])
     timed = times.shape[0] > 0
     for i in range(charges.shape[0]):
-        row_times = times[i] if timed else times[:0].reshape(0)
         if cleaning:
-            n, bad = _list_dense(charges[i], floor, row_times, pixels, light, time)
+            n, bad = _list_bright(charges, i, floor, times, pixels, light, time)
             _clean(pixels, light, time, n, cuts, camera.neighbours, level, scratch[2], keep)
             n = _pack(pixels, light, time, keep, n)
             if masks_out.shape[0]:
                 for k in range(n):
                     masks_out[i, pixels[k]] = True
         else:
-            mask = masks[i] if masks.shape[0] else masks[:0].reshape(0)
-            n, bad = _list_masked(charges[i], mask, row_times, pixels, light, time)
+            n, bad = _list_masked(charges, i, masks, times, pixels, light, time)
         if rows_out.shape[0]:
             measure_image(pixels, light, time, n, timed, camera, scratch, rows_out[i])
             rows_out[i, _UNAVAILABLE] = bad
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def process_sparse(offsets, pixel, charge, masks, times, cleaning, cuts, camera, mask_out, rows):
     """Clean and measure images whose pixels are listed one image after the other."""
     n_pixels = camera.x.size

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 _SHARE = 0.85
-_N_STARTS = 10
+_N_STARTS = 20
 _MOST_STEPS = 20
 _TOLERANCE = 1e-12
 # Of 3 pixels the share is 2, through which any line passes: nothing to tell them apart by.
@@ -18,7 +18,7 @@ LEAST_PIXELS = 4
 _FLAT = 2.0 * np.finfo(np.float64).eps
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fit_line(x, y, squared, limit, n):
     """Slope, intercept and sum of squares over the points with ``squared`` up to ``limit``."""
     count, sum_x, sum_y = 0, 0.0, 0.0
@@ -42,14 +42,43 @@ def _fit_line(x, y, squared, limit, n):
     return slope, intercept, total
 
 
-@njit(cache=True, nogil=True)
-def _improve(x, y, n, size, slope, intercept, squared):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _find_smallest(values, n, rank):
+    """Value of the given rank, from 0, among the first ``n``, which are put in another order.
+
+    Quickselect; ``np.partition`` would take longer to compile than everything else here.
+    """
+    low, high = 0, n - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if rank <= j:
+            high = j
+        elif rank >= i:
+            low = i
+        else:
+            break
+    return values[rank]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _improve(x, y, n, size, slope, intercept, squared, spare):
     """Refit to the ``size`` closest points until the sum of squares settles."""
     total = np.inf
     for _ in range(_MOST_STEPS):
         for k in range(n):
             squared[k] = (y[k] - slope * x[k] - intercept) ** 2
-        limit = np.partition(squared[:n], size - 1)[size - 1]
+            spare[k] = squared[k]
+        limit = _find_smallest(spare, n, size - 1)
         last = total
         slope, intercept, total = _fit_line(x, y, squared, limit, n)
         if not abs(last - total) >= _TOLERANCE:
@@ -57,11 +86,11 @@ def _improve(x, y, n, size, slope, intercept, squared):
     return slope, intercept, total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def fit_timing(along, times, n, spare):
     """Slope, intercept and rms deviation of time against the position along the axis.
 
-    ``spare`` is scratch of shape (3, >= n). Pixels without a time are left out.
+    ``spare`` is scratch of shape (4, >= n). Pixels without a time are left out.
     """
     x, y, squared = spare[0], spare[1], spare[2]
     m = 0
@@ -72,7 +101,8 @@ def fit_timing(along, times, n, spare):
     if m < LEAST_PIXELS:
         return np.nan, np.nan, np.nan
     size = int(_SHARE * m)
-    squared[:m] = 0.0
+    for k in range(m):
+        squared[k] = 0.0
     slope, intercept, _ = _fit_line(x, y, squared, 0.0, m)
     best_slope, best_intercept, best = np.nan, np.nan, np.inf
     state = np.uint64(88172645463325252)
@@ -88,7 +118,7 @@ def fit_timing(along, times, n, spare):
                 continue
             slope = (y[j] - y[i]) / (x[j] - x[i])
             intercept = y[i] - slope * x[i]
-        found = _improve(x, y, m, size, slope, intercept, squared)
+        found = _improve(x, y, m, size, slope, intercept, squared, spare[3])
         if found[2] < best:
             best_slope, best_intercept, best = found
     total = 0.0

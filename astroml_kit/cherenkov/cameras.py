@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -234,7 +235,12 @@ class CameraGeometry:
         )
 
 
-def read_camera(source: str | Path | Table) -> CameraGeometry:
+def read_camera(
+    source: str | Path | Table,
+    *,
+    columns: Mapping[str, str] | None = None,
+    pixel_shape: str | None = None,
+) -> CameraGeometry:
     """Read a camera from a table of pixels as ctapipe writes it.
 
     Parameters
@@ -244,6 +250,10 @@ def read_camera(source: str | Path | Table) -> CameraGeometry:
         geometry: ``geometry.to_table()``), with the columns pix_x, pix_y, pix_area and, in its
         meta, PIX_TYPE; CAM_ID, PIX_ROT and CAM_ROT if known. A rotation of the camera is undone,
         so that x and y are those of the frame.
+    columns : mapping of str to str, optional
+        Name in the table -> pix_id, pix_x, pix_y or pix_area, for tables of other origin.
+    pixel_shape : {"hexagonal", "square", "circle"}, optional
+        Shape of the pixels where the table does not say PIX_TYPE.
 
     Returns
     -------
@@ -262,6 +272,9 @@ def read_camera(source: str | Path | Table) -> CameraGeometry:
     Examples
     --------
     >>> camera = read_camera("HESS-I.camgeom.fits.gz")  # doctest: +SKIP
+    >>> names = {"PIX_POSX": "pix_x", "PIX_POSY": "pix_y", "PIX_AREA": "pix_area"}
+    >>> camera = read_camera(table[table["CAM_ID"] == 1], columns=names,
+    ...                      pixel_shape="hexagonal")  # doctest: +SKIP
     """
     if isinstance(source, Table):
         table, where = source, "the table of pixels"
@@ -272,12 +285,18 @@ def read_camera(source: str | Path | Table) -> CameraGeometry:
         where, kind = path.name, "ascii.ecsv" if path.suffix == ".ecsv" else "fits"
         with damage_is_one_error(path, "camera"):
             table = Table.read(path, format=kind, **({"hdu": 1} if kind == "fits" else {}))
+    if columns:
+        check_columns(table.colnames, columns, where=where)
+        table = table.copy(copy_data=False)
+        table.rename_columns(list(columns), list(columns.values()))
     check_columns(table.colnames, _TABLE_COLUMNS, where=where)
-    if "PIX_TYPE" not in table.meta:
-        raise ValueError(
-            f"{where} must say PIX_TYPE in its header, got {sorted(table.meta)}. "
-            f"Set it to one of {list(PIXEL_SHAPES)}."
-        )
+    if pixel_shape is None:
+        if "PIX_TYPE" not in table.meta:
+            raise ValueError(
+                f"{where} must say PIX_TYPE in its header, got {sorted(table.meta)}. "
+                f"Give pixel_shape, one of {list(PIXEL_SHAPES)}."
+            )
+        pixel_shape = _name_shape(str(table.meta["PIX_TYPE"]), where=where)
     if "pix_id" in table.colnames:
         table = table[np.argsort(np.asarray(table["pix_id"]), kind="stable")]
     x, y, area = (u.Quantity(table[name], dtype=float) for name in _TABLE_COLUMNS)
@@ -290,7 +309,7 @@ def read_camera(source: str | Path | Table) -> CameraGeometry:
         x,
         y,
         area,
-        _name_shape(str(table.meta["PIX_TYPE"]), where=where),
+        pixel_shape,
         (float(table.meta.get("PIX_ROT", 0.0)) - turn) * u.deg,
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 from astropy.table import QTable
 from numpy.typing import ArrayLike
 
-from .._validation import check_same_length, invalid
+from .._validation import check_same_length
 from ._image_batches import CleaningLevels, ImageBatch, RaggedImages
 from .cameras import CameraGeometry
 
@@ -76,7 +76,7 @@ def clean_images(
     Parameters
     ----------
     images : array_like of float, shape (n_images, n_pixels), or RaggedImages
-        Charges, left as they are. NaN and infinite charges are never selected.
+        Charges, left as they are. NaN, infinite and masked charges are never selected.
     camera : CameraGeometry
         The camera of all images.
     picture_threshold, boundary_threshold : float or array_like of shape (n_pixels,)
@@ -224,8 +224,6 @@ def clean_and_measure(
         time_limit,
         min_time_neighbors,
     )
-    if masks_out is not None and masks_out.shape != batch.charges.shape:
-        raise invalid("masks_out", f"of the shape {batch.charges.shape} of images", masks_out)
     rows = np.empty((batch.n_images, len(PARAMETERS)))
     batch.process(cuts, masks_out=masks_out, rows_out=rows)
     return rows

@@ -8,6 +8,7 @@
 `plot_roc`                    signal efficiency against background acceptance
 `plot_reliability`            observed share of signal against the predicted probability
 `plot_gain`                   significance per selection, or what a `DetectionGain` compares
+`plot_camera_image`           charges in a camera, cleaned pixels and the Hillas ellipse
 ============================  ==================================================================
 
 Every function draws on ``ax`` or on new axes, returns the axes and never shows or saves them:
@@ -15,6 +16,7 @@ Every function draws on ``ax`` or on new axes, returns the axes and never shows 
 for colour-blind eyes; what is told by colour is also told by marker or line.
 """
 
+from .cameras import plot_camera_image
 from .classifiers import plot_reliability, plot_roc
 from .counts import (
     plot_gain,
@@ -25,6 +27,7 @@ from .counts import (
 )
 
 __all__ = [
+    "plot_camera_image",
     "plot_gain",
     "plot_on_off",
     "plot_reliability",
