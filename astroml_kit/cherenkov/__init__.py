@@ -1,6 +1,8 @@
 """Cherenkov telescopes: event tables in, features and ON/OFF counts out."""
 
 from ._acceptance import Acceptance, fit_acceptance
+from ._dl3_extract import SimulatedIRFs, extract_irfs
+from ._dl3_thrown import ThrownShowers
 from ._image_batches import RaggedImages
 from ._known_sources import read_known_sources
 from ._map_null import NullFit
@@ -9,6 +11,7 @@ from ._regions import NoOffRegionError, ReflectedRegions, find_reflected_regions
 from ._rotations import RotatedDiscs, find_rotated_discs
 from ._schema import EventDataWarning, EventFileError
 from .cameras import CameraGeometry, read_camera
+from .dl3 import write_irfs, write_observations
 from .features import extract_samples, list_features
 from .images import clean_images, extract_hillas
 from .io import iter_events, read_events, write_events
@@ -36,9 +39,12 @@ __all__ = [
     "RotatedDiscs",
     "ScalingTables",
     "SignificanceMap",
+    "SimulatedIRFs",
+    "ThrownShowers",
     "clean_images",
     "count_on_off",
     "extract_hillas",
+    "extract_irfs",
     "extract_samples",
     "find_reflected_regions",
     "find_rotated_discs",
@@ -54,4 +60,6 @@ __all__ = [
     "read_observations",
     "reconstruct_stereo",
     "write_events",
+    "write_irfs",
+    "write_observations",
 ]

@@ -222,7 +222,20 @@ def read_run(
 
 
 def write_fits(table: QTable, path: Path) -> None:
-    """Write an event list, and the good time interval when ``meta`` has TSTART and TSTOP.
+    """Write an event list, and the good time interval when ``meta`` has TSTART and TSTOP."""
+    events = make_events_hdu(table)
+    hdus = [fits.PrimaryHDU(), events]
+    header = events.header
+    if {"TSTART", "TSTOP"} <= set(header):
+        interval = Table({"START": [header["TSTART"]] * u.s, "STOP": [header["TSTOP"]] * u.s})
+        clock = {key: header[key] for key in ("MJDREFI", "MJDREFF", "TIMEUNIT", "TIMESYS")}
+        names = {"EXTNAME": "GTI", "HDUCLASS": "GADF", "HDUCLAS1": "GTI"}
+        hdus.append(make_hdu(interval, clock | names))
+    fits.HDUList(hdus).writeto(path)
+
+
+def make_events_hdu(table: QTable) -> fits.BinTableHDU:
+    """Make the EVENTS table, with the keywords of GADF that ``meta`` has.
 
     Times are elapsed seconds since MJDREFI + MJDREFF of ``meta``, in the scale of the column; a
     fixed reference when ``meta`` has none.
@@ -245,13 +258,7 @@ def write_fits(table: QTable, path: Path) -> None:
             columns["TIME"] = np.ma.filled(seconds, np.nan) * u.s
         else:
             columns[to_file.get(name, name)] = _get_storable(table[name])
-    hdus = [fits.PrimaryHDU(), _make_hdu(columns, header)]
-    if {"TSTART", "TSTOP"} <= header.keys():
-        interval = Table({"START": [header["TSTART"]] * u.s, "STOP": [header["TSTOP"]] * u.s})
-        clock = {key: header[key] for key in ("MJDREFI", "MJDREFF", "TIMEUNIT", "TIMESYS")}
-        names = {"EXTNAME": "GTI", "HDUCLASS": "GADF", "HDUCLAS1": "GTI"}
-        hdus.append(_make_hdu(interval, clock | names))
-    fits.HDUList(hdus).writeto(path)
+    return make_hdu(columns, header)
 
 
 def _get_one(obs_ids: Any, known: Any) -> Any:
@@ -273,11 +280,12 @@ def _get_storable(column: Any) -> Any:
     return column
 
 
-def _make_hdu(columns: Table, header: Header) -> fits.BinTableHDU:
+def make_hdu(columns: Table, header: Header) -> fits.BinTableHDU:
+    """Make a binary table with these keywords; what FITS has no word for is left out."""
     hdu = fits.table_to_hdu(columns)
     for key, value in header.items():
         if value is None or (isinstance(value, float) and not np.isfinite(value)):
-            continue  # FITS has no word for it
+            continue
         if isinstance(value, (bool, int, float, str)):
             hdu.header[key] = value
     return hdu
