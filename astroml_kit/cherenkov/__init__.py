@@ -2,7 +2,7 @@
 
 from ._acceptance import Acceptance, fit_acceptance
 from ._dl3_extract import SimulatedIRFs, extract_irfs
-from ._dl3_thrown import ThrownShowers
+from ._dl3_thrown import ThrownSpectrum
 from ._image_batches import RaggedImages
 from ._known_sources import read_known_sources
 from ._map_null import NullFit
@@ -40,7 +40,7 @@ __all__ = [
     "ScalingTables",
     "SignificanceMap",
     "SimulatedIRFs",
-    "ThrownShowers",
+    "ThrownSpectrum",
     "clean_images",
     "count_on_off",
     "extract_hillas",

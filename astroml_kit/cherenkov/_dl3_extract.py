@@ -6,8 +6,9 @@ source, which whoever analyses the runs applies.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -22,7 +23,7 @@ from ._dl3_bins import (
     read_quantity,
     read_values,
 )
-from ._dl3_thrown import ThrownShowers, count_thrown
+from ._dl3_thrown import ThrownSpectrum, count_thrown
 from ._responses import ResponseTable
 from .irfs import IRFs
 
@@ -90,7 +91,7 @@ class SimulatedIRFs(IRFs):
 def extract_irfs(
     gammas: QTable,
     *,
-    thrown: ThrownShowers | Sequence[ThrownShowers],
+    thrown: ThrownSpectrum | Mapping[str, Any] | Sequence[Any],
     energy_edges: u.Quantity,
     offset_edges: u.Quantity,
     migra_edges: np.ndarray = MIGRA_EDGES,
@@ -108,7 +109,7 @@ def extract_irfs(
         Simulated gammas after the cuts: ``true_energy``, ``reco_energy``, and the true and
         reconstructed directions as ``*_fov_lon``, ``*_fov_lat`` (about the pointing position), or
         as ``*_ra``, ``*_dec`` or ``*_az``, ``*_alt`` together with ``pointing_*``.
-    thrown : ThrownShowers or sequence of it
+    thrown : ThrownSpectrum, ``meta["thrown"]`` of `simulate_showers`, or list of them
         What was thrown to get them; several sets (one per offset, say) are added up.
     energy_edges, offset_edges : Quantity
         Bins of true energy, and of the distance from the pointing position.
@@ -152,7 +153,7 @@ def extract_irfs(
     >>> import astropy.units as u
     >>> rng = np.random.default_rng(1)
     >>> energy = 0.1 * 10 ** (2 * rng.random(20_000)) * u.TeV
-    >>> thrown = ThrownShowers.from_energies(energy, max_impact=400 * u.m, offset=0.5 * u.deg)
+    >>> thrown = ThrownSpectrum.from_energies(energy, max_impact=400 * u.m, offset=0.5 * u.deg)
     >>> kept = energy[rng.random(20_000) < 0.25]
     >>> x, y = rng.normal(0, 0.05, (2, len(kept))) * u.deg
     >>> gammas = QTable({"true_energy": kept, "reco_energy": kept,

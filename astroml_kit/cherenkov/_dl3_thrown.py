@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import astropy.units as u
@@ -17,11 +17,12 @@ BINS_PER_DECADE = 200
 
 
 @dataclass(frozen=True, eq=False)
-class ThrownShowers:
+class ThrownSpectrum:
     """Simulated gammas before any trigger or cut: how many, at what energies, over which ground.
 
-    Make it with :meth:`from_power_law` or, when the thrown energies are at hand, with
-    :meth:`from_energies`. The area is that of the plane perpendicular to the shower axis.
+    Make it with :meth:`from_power_law`, with :meth:`from_energies` when all the thrown energies
+    are at hand, or with :meth:`from_simulation` from what `simulate_showers` says in
+    ``meta["thrown"]``. The ground is the plane perpendicular to the shower axis.
 
     Parameters
     ----------
@@ -32,16 +33,16 @@ class ThrownShowers:
     density : ndarray, shape (n,)
         Showers thrown per area [m-2]. Where the radius of the throw changes with energy this is
         what detected showers must be compared with, bin by bin.
-    offset_min, offset_max : float
-        Distance of the showers' directions from the pointing position [deg]: one value (a point)
-        or a ring or cone that is filled uniformly in solid angle.
+    offset, view_cone : float
+        Degrees, small: from the pointing position to the centre of the directions; radius of the
+        disc about that centre that they fill uniformly, 0 for a point.
     """
 
     energy_edges: np.ndarray
     n_showers: np.ndarray
     density: np.ndarray
-    offset_min: float
-    offset_max: float
+    offset: float
+    view_cone: float
 
     def __post_init__(self) -> None:
         edges = check_real("energy_edges", self.energy_edges, above=0)
@@ -51,16 +52,15 @@ class ThrownShowers:
             values = check_real(name, getattr(self, name), at_least=0)
             if values.shape != (len(edges) - 1,):
                 raise invalid(name, f"of shape {(len(edges) - 1,)}, one per bin", values)
-        check_real("offset_min", self.offset_min, at_least=0)
-        check_real("offset_max", self.offset_max, at_least=self.offset_min, at_most=180)
+        check_real("offset", self.offset, at_least=0)
+        check_real("view_cone", self.view_cone, at_least=0)
 
     def __str__(self) -> str:
-        low, high = self.offset_min, self.offset_max
-        where = f"{low:g} deg" if low == high else f"{low:g}-{high:g} deg"
-        return (
-            f"{self.n_showers.sum():.4g} showers thrown at {self.energy_edges[0]:g}-"
-            f"{self.energy_edges[-1]:g} TeV, {where} off axis"
-        )
+        low, high = self.energy_edges[[0, -1]]
+        where = f"{self.offset:g} deg off axis"
+        if self.view_cone:
+            where = f"in {self.view_cone:g} deg about {where}"
+        return f"{self.n_showers.sum():.4g} showers thrown at {low:g}-{high:g} TeV, {where}"
 
     @classmethod
     def from_power_law(
@@ -71,9 +71,10 @@ class ThrownShowers:
         energy_max: u.Quantity,
         index: float,
         max_impact: u.Quantity | Callable[[u.Quantity], u.Quantity],
-        offset: u.Quantity,
+        offset: u.Quantity = 0 * u.deg,
+        view_cone: u.Quantity = 0 * u.deg,
         spectrum: str = "thrown",
-    ) -> ThrownShowers:
+    ) -> ThrownSpectrum:
         """Describe showers whose energies were drawn from a power law.
 
         Parameters
@@ -87,9 +88,9 @@ class ThrownShowers:
         max_impact : Quantity or function of energy
             Radius of the disc over which cores were scattered uniformly. A function gets the
             energies as a Quantity and returns the radii.
-        offset : Quantity
-            Distance from the pointing position: one value, or the inner and outer radius of a
-            ring or cone, as ``(0, 3) * u.deg``.
+        offset, view_cone : Quantity
+            From the pointing position to the centre of the directions, and the radius of the disc
+            that they fill; 0 for a point.
         spectrum : {"thrown", "flux"}
             What follows the power law when the radius depends on energy: the energies that were
             thrown, or the flux, so that the thrown ones follow E^-index x radius^2.
@@ -97,11 +98,11 @@ class ThrownShowers:
         Examples
         --------
         >>> import astropy.units as u
-        >>> thrown = ThrownShowers.from_power_law(
+        >>> thrown = ThrownSpectrum.from_power_law(
         ...     1e6, energy_min=0.1 * u.TeV, energy_max=100 * u.TeV, index=2.0,
-        ...     max_impact=400 * u.m, offset=(0, 3) * u.deg)
+        ...     max_impact=400 * u.m, view_cone=3 * u.deg)
         >>> print(thrown)
-        1e+06 showers thrown at 0.1-100 TeV, 0-3 deg off axis
+        1e+06 showers thrown at 0.1-100 TeV, in 3 deg about 0 deg off axis
         """
         n_showers = float(check_real("n_showers", n_showers, above=0))
         index = float(check_real("index", index))
@@ -119,7 +120,7 @@ class ThrownShowers:
         if spectrum == "flux":
             share = share * area
         counts = n_showers * share / share.sum()
-        return cls(edges, counts, counts / area, *_read_offset(offset))
+        return cls(edges, counts, counts / area, *_read_angles(offset, view_cone))
 
     @classmethod
     def from_energies(
@@ -127,15 +128,16 @@ class ThrownShowers:
         true_energy: u.Quantity,
         *,
         max_impact: u.Quantity | Callable[[u.Quantity], u.Quantity],
-        offset: u.Quantity,
-    ) -> ThrownShowers:
+        offset: u.Quantity = 0 * u.deg,
+        view_cone: u.Quantity = 0 * u.deg,
+    ) -> ThrownSpectrum:
         """Describe showers by the list of all energies that were thrown, whatever their spectrum.
 
         Parameters
         ----------
         true_energy : Quantity, shape (n,)
             The energy of every shower thrown, detected or not.
-        max_impact, offset
+        max_impact, offset, view_cone
             As for :meth:`from_power_law`.
         """
         energy = np.atleast_1d(read_quantity("true_energy", true_energy, u.TeV))
@@ -144,7 +146,44 @@ class ThrownShowers:
             raise invalid("true_energy", "of at least one shower", energy)
         edges = _make_fine_edges(energy.min() * (1 - 1e-9), energy.max() * (1 + 1e-9))
         counts = np.histogram(energy, edges)[0].astype(float)
-        return cls(edges, counts, counts / _find_area(max_impact, edges), *_read_offset(offset))
+        density = counts / _find_area(max_impact, edges)
+        return cls(edges, counts, density, *_read_angles(offset, view_cone))
+
+    @classmethod
+    def from_simulation(cls, thrown: Any) -> ThrownSpectrum:
+        """Describe showers by what `simulate_showers` says of them.
+
+        Parameters
+        ----------
+        thrown : simulation.ThrownShowers or mapping
+            ``images.meta["thrown"]``. It speaks of all showers: with gammas of one half of them,
+            as when the other half has trained a model, use ``.take_share(0.5)`` of the result.
+        """
+        if isinstance(thrown, Mapping):
+            from .simulation import ThrownShowers
+
+            thrown = ThrownShowers(**thrown)
+        return cls.from_power_law(
+            thrown.n_thrown,
+            energy_min=thrown.energy_min * u.TeV,
+            energy_max=thrown.energy_max * u.TeV,
+            index=thrown.index,
+            max_impact=lambda energy: np.sqrt(thrown.find_area(energy.value) / np.pi) * u.m,
+            offset=thrown.offset * u.deg,
+            view_cone=thrown.view_cone * u.deg,
+            spectrum="flux",
+        )
+
+    def take_share(self, share: float) -> ThrownSpectrum:
+        """Describe a random share of these showers, such as those kept for testing.
+
+        Parameters
+        ----------
+        share : float
+            Between 0 (exclusive) and 1.
+        """
+        share = float(check_real("share", share, above=0, at_most=1))
+        return replace(self, n_showers=self.n_showers * share, density=self.density * share)
 
     def count(self, energy_edges: np.ndarray, offset_edges: np.ndarray) -> np.ndarray:
         """Count the showers thrown in bins of true energy and offset.
@@ -171,28 +210,33 @@ class ThrownShowers:
 
     def _find_shares(self, edges: np.ndarray) -> np.ndarray:
         """Share of the showers in each bin of offset."""
-        if self.offset_min == self.offset_max:
-            bins = np.searchsorted(edges, self.offset_min, side="right") - 1
-            bins -= self.offset_min == edges[-1]  # the last bin has its upper edge, as histograms
+        if self.view_cone == 0:
+            bins = np.searchsorted(edges, self.offset, side="right") - 1
+            bins -= self.offset == edges[-1]  # the last bin has its upper edge, as histograms
             return (np.arange(len(edges) - 1) == bins).astype(float)
-        bounds = np.array([self.offset_min, self.offset_max])
-        rising = 1 - np.cos(np.deg2rad(np.clip(edges, *bounds)))
-        return np.diff(rising) / np.diff(1 - np.cos(np.deg2rad(bounds)))
+        return np.diff(_find_overlap(edges, self.view_cone, self.offset))
 
 
 def count_thrown(
-    thrown: ThrownShowers | Sequence[ThrownShowers],
+    thrown: Any,
     energy_edges: np.ndarray,
     offset_edges: np.ndarray,
 ) -> np.ndarray:
     """Add up several sets of thrown showers, such as one per offset."""
-    sets = [thrown] if isinstance(thrown, ThrownShowers) else list(thrown)
-    if not sets or not all(isinstance(one, ThrownShowers) for one in sets):
-        raise ValueError(
-            f"thrown must be a ThrownShowers or a list of them, got {thrown!r}. "
-            "Make one with ThrownShowers.from_power_law."
-        )
-    return np.sum([one.count(energy_edges, offset_edges) for one in sets], axis=0)
+    sets = list(thrown) if isinstance(thrown, (list, tuple)) else [thrown]
+    spectra = []
+    for one in sets:
+        if isinstance(one, Mapping) or hasattr(one, "find_area"):
+            one = ThrownSpectrum.from_simulation(one)
+        if not isinstance(one, ThrownSpectrum):
+            raise ValueError(
+                f"thrown must be a ThrownSpectrum or a list of them, got {type(one).__name__}. "
+                "Make one with ThrownSpectrum.from_power_law."
+            )
+        spectra.append(one)
+    if not spectra:
+        raise invalid("thrown", "at least one ThrownSpectrum", "an empty list")
+    return np.sum([one.count(energy_edges, offset_edges) for one in spectra], axis=0)
 
 
 def _make_fine_edges(low: float, high: float) -> np.ndarray:
@@ -207,8 +251,28 @@ def _find_area(max_impact: Any, edges: np.ndarray) -> np.ndarray:
     return np.broadcast_to(np.pi * metres**2, energy.shape)
 
 
-def _read_offset(offset: u.Quantity) -> tuple[float, float]:
-    values = check_real("offset", read_quantity("offset", offset, u.deg), at_least=0)
-    if values.size not in (1, 2) or values.min() != values.flat[0]:
-        raise invalid("offset", "one angle, or an inner and an outer one", values)
-    return float(values.flat[0]), float(values.flat[-1])
+def _read_angles(offset: u.Quantity, view_cone: u.Quantity) -> tuple[float, float]:
+    pair = []
+    for name, value in (("offset", offset), ("view_cone", view_cone)):
+        angle = check_real(name, read_quantity(name, value, u.deg), at_least=0)
+        if angle.ndim:
+            raise invalid(name, "one angle", angle, "Give a list of ThrownSpectrum for several.")
+        pair.append(float(angle))
+    return pair[0], pair[1]
+
+
+def _find_overlap(radius: np.ndarray, cone: float, offset: float) -> np.ndarray:
+    """Share of a disc of radius ``cone`` that lies within ``radius`` of a point ``offset`` away."""
+    inside = np.clip(radius, abs(cone - offset), cone + offset)
+    if offset == 0:
+        return np.clip(radius / cone, 0, 1) ** 2
+    # The lens of two circles: two sectors less the kite between them.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        first = np.arccos(np.clip((offset**2 + inside**2 - cone**2) / (2 * offset * inside), -1, 1))
+        second = np.arccos(np.clip((offset**2 + cone**2 - inside**2) / (2 * offset * cone), -1, 1))
+    kite = offset * inside * np.sin(first)
+    lens = inside**2 * first + cone**2 * second - kite
+    share = lens / (np.pi * cone**2)
+    if offset >= cone:
+        return np.where(radius <= offset - cone, 0.0, np.clip(share, 0, 1))
+    return np.where(radius <= cone - offset, (radius / cone) ** 2, np.clip(share, 0, 1))

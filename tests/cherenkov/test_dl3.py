@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -10,14 +11,14 @@ from astropy.coordinates import EarthLocation, SkyCoord
 from astropy.io import fits
 from astropy.table import QTable
 from astropy.time import Time, TimeDelta
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from astroml_kit.cherenkov import (
     EventDataWarning,
     IRFs,
     Observation,
-    ThrownShowers,
+    ThrownSpectrum,
     extract_irfs,
     read_irfs,
     read_observations,
@@ -26,6 +27,7 @@ from astroml_kit.cherenkov import (
 )
 from astroml_kit.cherenkov._index import RunFiles
 from astroml_kit.cherenkov._responses import ResponseTable
+from astroml_kit.cherenkov.simulation import ThrownShowers as SimulatedThrow
 
 pytest.importorskip("pyirf", reason="makes responses with pyirf: pip install 'astroml_kit[gamma]'")
 
@@ -65,9 +67,7 @@ def measure(rng, energy, x, y):
 
 
 def place_in_field(rng, n):
-    # uniform in solid angle, as ThrownShowers has it
-    shares = rng.random(n) * (1 - np.cos(np.deg2rad(FIELD)))
-    radius, angle = np.rad2deg(np.arccos(1 - shares)), rng.uniform(0, 2 * np.pi, n)
+    radius, angle = FIELD * np.sqrt(rng.random(n)), rng.uniform(0, 2 * np.pi, n)
     return radius * np.cos(angle), radius * np.sin(angle)
 
 
@@ -96,7 +96,7 @@ def make_background(rng, n=200_000):
     """A library of background with weights: uniform in solid angle, E^-2.7, drawn as E^-1.5."""
     energy = draw_power_law(rng, n, 1.5)
     x, y = place_in_field(rng, n)
-    solid_angle = 2 * np.pi * (1 - np.cos(np.deg2rad(FIELD)))
+    solid_angle = np.pi * np.deg2rad(FIELD) ** 2
     density = 0.5 / (LOW**-0.5 - HIGH**-0.5) * energy**-1.5  # of the draw
     weight = BKG_NORM * energy**-BKG_INDEX * solid_angle / density / n
     return QTable(
@@ -115,9 +115,9 @@ def describe_throw(**changes):
         "energy_max": HIGH * u.TeV,
         "index": THROWN_INDEX,
         "max_impact": lambda energy: radius_of(energy.to_value(u.TeV)) * u.m,
-        "offset": (0, FIELD) * u.deg,
+        "view_cone": FIELD * u.deg,
     }
-    return ThrownShowers.from_power_law(N_THROWN, **(settings | changes))
+    return ThrownSpectrum.from_power_law(N_THROWN, **(settings | changes))
 
 
 def make_run(rng, obs_id, pointing, *, flux=FLUX):
@@ -133,7 +133,7 @@ def make_run(rng, obs_id, pointing, *, flux=FLUX):
     reco_energy, x, y = measure(
         rng, energy, np.full(n_source, at.lon.wrap_at("180d").deg), np.full(n_source, at.lat.deg)
     )
-    solid_angle = 2 * np.pi * (1 - np.cos(np.deg2rad(FIELD)))
+    solid_angle = np.pi * np.deg2rad(FIELD) ** 2
     content = BKG_NORM * (LOW ** (1 - BKG_INDEX) - HIGH ** (1 - BKG_INDEX))
     n_background = rng.poisson(content / (BKG_INDEX - 1) * solid_angle * live_time)
     field = place_in_field(rng, n_background)
@@ -348,20 +348,18 @@ def test_events_beyond_the_tables_are_counted(gammas):
     assert irfs.n_outside_migra > 0.1 * len(gammas)
 
 
-def test_several_offsets_add_up(gammas):
-    rings = [describe_throw(offset=(0, 1.5) * u.deg), describe_throw(offset=(1.5, 3) * u.deg)]
-    inner = 1 - np.cos(np.deg2rad(1.5))
-    share = inner / (1 - np.cos(np.deg2rad(3.0)))
-    parts = [
-        ThrownShowers(ring.energy_edges, ring.n_showers * s, ring.density * s,
-                      ring.offset_min, ring.offset_max)
-        for ring, s in zip(rings, (share, 1 - share), strict=True)
-    ]  # fmt: skip
+def test_several_sets_add_up(gammas):
     made = {"energy_edges": ENERGIES, "offset_edges": OFFSETS}
+    parts = [describe_throw().take_share(share) for share in (0.25, 0.75)]
+    whole = extract_irfs(gammas, thrown=describe_throw(), **made)
     np.testing.assert_allclose(
-        extract_irfs(gammas, thrown=parts, **made).aeff.values,
-        extract_irfs(gammas, thrown=describe_throw(), **made).aeff.values,
+        extract_irfs(gammas, thrown=parts, **made).aeff.values, whole.aeff.values
     )
+    # half of the showers with half of the thrown: the same area, once the share is told
+    half = extract_irfs(gammas[::2], thrown=describe_throw().take_share(0.5), **made)
+    known = whole.n_gammas > 500
+    assert known.any()
+    np.testing.assert_allclose(half.aeff.values[known], whole.aeff.values[known], rtol=0.2)
 
 
 # --- thrown showers ----------------------------------------------------------------------------
@@ -396,8 +394,8 @@ def test_a_flux_that_follows_the_power_law_is_thrown_more_where_the_area_is_larg
 def test_drawn_energies_tell_the_same_as_their_power_law():
     energy = draw_power_law(np.random.default_rng(4), 200_000, 2.0) * u.TeV
     radius = 300 * u.m
-    drawn = ThrownShowers.from_energies(energy, max_impact=radius, offset=0.5 * u.deg)
-    known = ThrownShowers.from_power_law(
+    drawn = ThrownSpectrum.from_energies(energy, max_impact=radius, offset=0.5 * u.deg)
+    known = ThrownSpectrum.from_power_law(
         200_000, energy_min=LOW * u.TeV, energy_max=HIGH * u.TeV, index=2.0, max_impact=radius,
         offset=0.5 * u.deg,
     )  # fmt: skip
@@ -409,11 +407,39 @@ def test_drawn_energies_tell_the_same_as_their_power_law():
 
 
 def test_a_point_on_the_last_edge_is_in_the_last_bin():
-    thrown = describe_throw(offset=1.0 * u.deg)
+    thrown = describe_throw(offset=1.0 * u.deg, view_cone=0 * u.deg)
     assert thrown.count(np.array([LOW, HIGH]), np.array([0, 0.5, 1.0]))[0].tolist() == [
         [0.0],
         [pytest.approx(N_THROWN)],
     ]
+
+
+@example(offset=1.5, cone=1.0030935492370845, seed=0)  # rounds beyond the circles
+@example(offset=2.0, cone=2.0, seed=0)
+@given(offset=st.floats(0, 4), cone=st.floats(0.1, 4), seed=st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_a_disc_of_directions_falls_into_rings_as_drawn_ones_do(offset, cone, seed):
+    thrown = describe_throw(offset=offset * u.deg, view_cone=cone * u.deg)
+    edges = np.array([0, 0.3, 1.0, 1.7, 3.0, 5.0, 9.0])
+    number = thrown.count(np.array([LOW, HIGH]), edges)[0][:, 0] / N_THROWN
+    assert number.sum() == pytest.approx(1)
+    rng = np.random.default_rng(seed)
+    radius, angle = cone * np.sqrt(rng.random(20_000)), rng.uniform(0, 2 * np.pi, 20_000)
+    drawn = np.hypot(radius * np.cos(angle) + offset, radius * np.sin(angle))
+    share = np.histogram(drawn, edges)[0] / len(drawn)
+    np.testing.assert_allclose(number, share, atol=5 * 0.5 / np.sqrt(20_000))
+
+
+def test_what_the_shower_simulation_says_is_understood():
+    told = SimulatedThrow("gamma", 1000, 3, 0.05, 50.0, 2.6, 20.0, 0.0, 2.5, 0.06, 1)
+    for given_as in (told, asdict(told)):
+        thrown = ThrownSpectrum.from_simulation(given_as)
+        number, density = thrown.count(np.array([0.05, 50.0]), np.array([0.0, 2.5]))
+        assert number[0, 0] == pytest.approx(3000)
+        flux = (0.05**-1.6 - 50.0**-1.6) / 1.6
+        # showers per area: those thrown over the mean area, as in its own rates
+        expected = 3000 * flux / told.integrate_area()
+        assert density[0, 0] == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -423,8 +449,9 @@ def test_a_point_on_the_last_edge_is_in_the_last_bin():
         ({"energy_max": 0.01 * u.TeV}, "energy_max must be finite and > 0.05"),
         ({"max_impact": 300.0}, "max_impact must be a Quantity in m"),
         ({"max_impact": lambda e: e}, "max_impact must be a Quantity in m"),
-        ({"offset": (3, 0) * u.deg}, "offset must be one angle"),
-        ({"offset": (0, 1, 3) * u.deg}, "offset must be one angle"),
+        ({"offset": (0, 1) * u.deg}, "offset must be one angle"),
+        ({"view_cone": -1 * u.deg}, "view_cone must be .*>= 0"),
+        ({"view_cone": 3.0}, "view_cone must be a Quantity in deg"),
         ({"spectrum": "both"}, "spectrum must be one of"),
         ({"index": np.nan}, "index must be finite"),
     ],
@@ -479,7 +506,8 @@ def test_a_wrong_table_is_refused(gammas, spoil, message):
         ({"energy_edges": [0, 0.1] * u.TeV}, "energy_edges must be .*> 0"),
         ({"min_events": 10**7}, "gammas must have 10000000 events in some energy bin"),
         ({"thrown": describe_throw(energy_min=5 * u.TeV)}, "at least as many showers"),
-        ({"thrown": []}, "thrown must be a ThrownShowers"),
+        ({"thrown": []}, "thrown must be at least one ThrownSpectrum"),
+        ({"thrown": 5}, "thrown must be a ThrownSpectrum"),
         ({"background_time": 1 * u.h}, "background must be given"),
         ({"background": make_background(np.random.default_rng(1), 100),
           "background_time": 1 * u.h}, "either a column weight"),
@@ -494,9 +522,9 @@ def test_wrong_options_are_refused(gammas, changes, message):
 
 
 def test_too_few_thrown_is_noticed(gammas):
-    thrown = ThrownShowers.from_power_law(
+    thrown = ThrownSpectrum.from_power_law(
         N_THROWN / 100, energy_min=LOW * u.TeV, energy_max=HIGH * u.TeV, index=THROWN_INDEX,
-        max_impact=300 * u.m, offset=(0, FIELD) * u.deg,
+        max_impact=300 * u.m, view_cone=FIELD * u.deg,
     )  # fmt: skip
     with pytest.raises(ValueError, match="every use of a shower counts"):
         extract_irfs(gammas, thrown=thrown, energy_edges=ENERGIES, offset_edges=OFFSETS)
@@ -632,12 +660,6 @@ def test_an_interrupted_write_leaves_no_index_and_no_half_run(runs, irfs, tmp_pa
     assert len(write_observations(runs[:2], tmp_path, irfs=irfs, site=SITE)) == 2
 
 
-def change(run, **changes):
-    from dataclasses import replace
-
-    return replace(run, **changes)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -652,7 +674,7 @@ def change(run, **changes):
 )  # fmt: skip
 def test_a_wrong_run_is_refused(runs, irfs, tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
-        write_observations([change(runs[0], **changes)], tmp_path, irfs=irfs, site=SITE)
+        write_observations([replace(runs[0], **changes)], tmp_path, irfs=irfs, site=SITE)
     assert not list(tmp_path.rglob("*.fits*"))
 
 
@@ -667,14 +689,14 @@ def test_wrong_calls_are_refused(runs, irfs, tmp_path):
         write_observations([], tmp_path, irfs=irfs, site=SITE)
     with pytest.raises(ValueError, match="got 1 twice"):
         write_observations([runs[0], runs[0]], tmp_path, irfs=irfs, site=SITE)
-    lacking = change(runs[1], events=runs[1].events["event_id", "time"])
+    lacking = replace(runs[1], events=runs[1].events["event_id", "time"])
     with pytest.raises(ValueError, match=r"run 2 lacks the columns \['reco_ra'"):
         write_observations([lacking], tmp_path, irfs=irfs, site=SITE)
 
 
 def test_a_run_without_events_and_unordered_ones_are_written(runs, irfs, tmp_path):
-    reverse = change(runs[1], events=runs[1].events[::-1], zenith=np.nan * u.deg)
-    empty = change(runs[0], events=runs[0].events[:0])
+    reverse = replace(runs[1], events=runs[1].events[::-1], zenith=np.nan * u.deg)
+    empty = replace(runs[0], events=runs[0].events[:0])
     found = write_observations([empty, reverse], tmp_path, irfs=irfs, site=SITE)
     assert len(found[1].events) == 0
     assert len(found[1].read_irfs().aeff.values) == len(irfs.aeff.values)
