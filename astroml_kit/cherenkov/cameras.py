@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from .._validation import check_choice, check_columns, check_real, invalid
+from ._fits import drain, iter_hdus, open_stream
 from ._schema import EventFileError, damage_is_one_error
 
 PIXEL_SHAPES = ("hexagonal", "square", "circle")
@@ -282,9 +283,10 @@ def read_camera(
         path = Path(source)
         if not path.is_file():
             raise FileNotFoundError(f"{path} is not there. Give a file of camera pixels.")
-        where, kind = path.name, "ascii.ecsv" if path.suffix == ".ecsv" else "fits"
+        where = path.name
         with damage_is_one_error(path, "camera"):
-            table = Table.read(path, format=kind, **({"hdu": 1} if kind == "fits" else {}))
+            is_text = path.suffix == ".ecsv"
+            table = Table.read(path, format="ascii.ecsv") if is_text else _read_fits(path)
     if columns:
         check_columns(table.colnames, columns, where=where)
         table = table.copy(copy_data=False)
@@ -322,6 +324,19 @@ def check_camera(camera: Any) -> CameraGeometry:
             "Get one from read_camera(path) or read_camera(geometry.to_table())."
         )
     return camera
+
+
+def _read_fits(path: Path) -> Table:
+    """First table of a FITS file, with its header as meta."""
+    with open_stream(path) as stream:
+        for hdu in iter_hdus(path, stream):
+            if hdu.header.get("XTENSION") == "BINTABLE":
+                table = Table(hdu.read_columns(), meta=dict(hdu.header))
+                for name, unit in hdu.get_units().items():
+                    table[name].unit = u.Unit(unit)
+                drain(stream)
+                return table
+    raise EventFileError(f"{path.name} must hold a table of pixels, got none.")
 
 
 def _name_shape(text: str, *, where: str) -> str:
