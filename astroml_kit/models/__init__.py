@@ -4,6 +4,7 @@ from ._archive import ModelFileError
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
 from .files import load_model, save_model
+from .neural import NeuralClassifier, NeuralRegressor
 from .zoo import list_models
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "BDTRegressor",
     "BandedClassifier",
     "ModelFileError",
+    "NeuralClassifier",
+    "NeuralRegressor",
     "list_models",
     "load_model",
     "save_model",

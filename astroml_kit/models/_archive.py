@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 COMMENT = b"sha256:"
 COMMENT_LENGTH = len(COMMENT) + 64
+SUFFIXES = (".txt", ".safetensors")
 # Far above any model of ours, far below what would fill a memory.
 MOST_BYTES, MOST_MEMBERS, MOST_JSON = 2**30, 10_000, 2**24
 
@@ -60,9 +61,12 @@ def _check_members(infos: list[zipfile.ZipInfo]) -> None:
     for name in names:
         parts = PurePosixPath(name).parts
         plain = parts and all(part not in ("..", ".", "/") for part in parts)
-        ours = name == "model.json" or (name.startswith("weights/") and name.endswith(".txt"))
+        ours = name == "model.json" or (name.startswith("weights/") and name.endswith(SUFFIXES))
         if not (plain and ours and "\\" not in name and str(PurePosixPath(name)) == name):
-            raise ModelFileError(f"a member must be model.json or weights/*.txt, got {name[:60]!r}")
+            raise ModelFileError(
+                "a member must be model.json or weights/*.txt or weights/*.safetensors, "
+                f"got {name[:60]!r}"
+            )
     for info in infos:
         if info.filename == "model.json" and info.file_size > MOST_JSON:
             raise ModelFileError(f"model.json must be at most {MOST_JSON} bytes.")

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,6 +15,7 @@ from .._validation import check_real
 from ._lightgbm_text import load_booster, write_booster
 from ._rows import check_rows
 from ._scoring import FEWEST_ROWS, can_tabulate, score_rows
+from ._splitting import split_rows
 
 
 class BoostedTrees(BaseEstimator):
@@ -105,15 +105,13 @@ class BoostedTrees(BaseEstimator):
         self, target: np.ndarray, groups: np.ndarray | None, seed: int, *, stratify: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rows to fit on and rows to stop on; a group is never on both sides."""
-        fraction = float(self.validation_fraction)
-        if groups is not None:
-            splitter: Any = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
-        elif stratify and np.bincount(target.astype(int)).min() > 1:
-            splitter = StratifiedShuffleSplit(1, test_size=fraction, random_state=seed)
-        else:
-            splitter = ShuffleSplit(1, test_size=fraction, random_state=seed)
-        fit_rows, stop_rows = next(splitter.split(target, target, groups))
-        return fit_rows, stop_rows
+        return split_rows(
+            target.astype(int) if stratify else None,
+            groups,
+            n_samples=len(target),
+            fraction=float(self.validation_fraction),
+            seed=seed,
+        )
 
     def _train(
         self,

@@ -10,10 +10,16 @@ import numpy as np
 from ._archive import ModelFileError
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
+from .neural import NeuralClassifier, NeuralRegressor
 
 CLASSES: dict[str, type[Any]] = {
-    cls.__name__: cls for cls in (BDTClassifier, BDTRegressor, BandedClassifier)
+    cls.__name__: cls
+    for cls in (BDTClassifier, BDTRegressor, BandedClassifier, NeuralClassifier, NeuralRegressor)
 }
+# What may serve a band.
+INSIDE = ("BDTClassifier", "NeuralClassifier")
+# Where something was trained is no part of what was learned.
+LOCAL = ("checkpoint",)
 
 
 def describe_model(model: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -53,8 +59,8 @@ def describe_model(model: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 def _describe_parameters(model: Any) -> dict[str, Any]:
     name = type(model).__name__
-    if name == "BandedClassifier" or CLASSES.get(name) is not type(model):
-        raise ValueError(f"estimator must be a BDTClassifier to be saved, got {name}.")
+    if name not in INSIDE or CLASSES[name] is not type(model):
+        raise ValueError(f"estimator must be one of {list(INSIDE)} to be saved, got {name}.")
     parameters = model.get_params(deep=False)
     return {
         "class": name,
@@ -63,6 +69,10 @@ def _describe_parameters(model: Any) -> dict[str, Any]:
 
 
 def _write_value(name: str, value: Any) -> Any:
+    if name in LOCAL:
+        return None
+    if name == "class_weight" and isinstance(value, Mapping):
+        return [[_write_value(name, label), float(weight)] for label, weight in value.items()]
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, list | tuple):
@@ -132,21 +142,27 @@ def _build_unfitted(entry: Mapping[str, Any]) -> Any:
 def _find_class(name: Any, *, inside: bool) -> type[Any]:
     if not isinstance(name, str) or name not in CLASSES:
         raise ModelFileError(f"class must be one of {sorted(CLASSES)}, got {str(name)[:60]!r}.")
-    if inside and CLASSES[name] is not BDTClassifier:
-        raise ModelFileError("the model of a band must be a BDTClassifier.")
+    if inside and name not in INSIDE:
+        raise ModelFileError(f"the model of a band must be one of {list(INSIDE)}.")
     return CLASSES[name]
 
 
 def _make(cls: type[Any], parameters: dict[str, Any]) -> Any:
-    known = set(cls().get_params(deep=False))
-    if surplus := sorted(set(parameters) - known):
+    known = cls().get_params(deep=False)
+    if surplus := sorted(set(parameters) - set(known)):
         raise ModelFileError(
             f"{cls.__name__} has the parameters {sorted(known)}, got {surplus} besides."
         )
     for name, value in parameters.items():
-        if name not in ("estimator", "band_columns", "band_edges") and not (
-            value is None or isinstance(value, bool | int | float | str)
-        ):
+        if name in ("estimator", "band_columns", "band_edges"):
+            continue
+        if name == "class_weight" and isinstance(value, list):
+            parameters[name] = {label: float(weight) for label, weight in value}
+        elif isinstance(value, list) and isinstance(known[name], tuple):
+            if not all(isinstance(item, int | float | str) for item in value):
+                raise ModelFileError(f"{name} must hold plain values.")
+            parameters[name] = tuple(value)
+        elif not (value is None or isinstance(value, bool | int | float | str)):
             raise ModelFileError(f"{name} must be a plain value, got {type(value).__name__}.")
     model = cls(**parameters)
     if hasattr(model, "_check_parameters"):

@@ -1,16 +1,18 @@
-"""Model files without pickle: one zip of JSON and LightGBM text that can be read but not run.
+"""Model files without pickle: one zip of JSON and numbers that can be read but not run.
 
 Layout, format version 1::
 
-    model.json          format, format_version, class, parameters, fitted state, feature names,
-                        library versions, training-data fingerprint, metrics,
-                        sha256 of every other member
-    weights/<name>.txt  LightGBM text, one per booster
-    (archive comment)   sha256 of every byte before it
+    model.json                  format, format_version, class, parameters, fitted state, feature
+                                names, library versions, training-data fingerprint, metrics,
+                                sha256 of every other member
+    weights/<name>.txt          LightGBM text, one per booster
+    weights/<name>.safetensors  weights of a network and the scales of its inputs
+    (archive comment)           sha256 of every byte before it
 
 The comment catches damage before anything is parsed. A hostile file can carry a right checksum,
 so every later step bounds what it reads: known members only, sizes before decompression, classes
-from a list in this module, parameters by name, tree text number by number.
+from a list in this module, parameters by name, tree text number by number, tensors by the names
+and shapes that the parameters ask for.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from ._entries import build_model, describe_model
 
 FORMAT = "astroml_kit model"
 FORMAT_VERSION = 1
-LIBRARIES = ("astroml_kit", "numpy", "scikit-learn", "lightgbm")
+LIBRARIES = ("astroml_kit", "numpy", "scikit-learn", "lightgbm", "torch", "skorch", "safetensors")
 
 
 def save_model(
@@ -47,8 +49,8 @@ def save_model(
 
     Parameters
     ----------
-    model : BDTClassifier, BDTRegressor or BandedClassifier
-        Fitted.
+    model : a model of the zoo
+        Fitted; `list_models` names them.
     path : path-like
         Where to write.
     metrics : mapping, optional
@@ -148,6 +150,7 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         OverflowError,
         AttributeError,
         RecursionError,
+        RuntimeError,
     ) as error:
         raise ModelFileError(
             f"{path.name}: its contents must form a model, got {type(error).__name__}: {error}. "

@@ -26,6 +26,20 @@ ROWS = (
         "one classifier per energy x zenith band, with fallback for poor bands",
         "Ohm, van Eldik & Egberts 2009, doi:10.1016/j.astropartphys.2009.04.001",
     ),
+    (
+        "NeuralClassifier",
+        "classification, several labels at once",
+        "table (n_samples, n_features), NaN on request",
+        "smooth problems with many samples; a second opinion beside the trees",
+        "Rumelhart, Hinton & Williams 1986, doi:10.1038/323533a0",
+    ),
+    (
+        "NeuralRegressor",
+        "regression, several targets at once",
+        "table (n_samples, n_features), NaN on request",
+        "energies, directions and redshifts, with an error per sample on request",
+        "Nix & Weigend 1994, doi:10.1109/ICNN.1994.374138",
+    ),
 )
 
 
@@ -40,7 +54,7 @@ def list_models() -> Table:
     Examples
     --------
     >>> list_models()["name"].tolist()
-    ['BDTClassifier', 'BDTRegressor', 'BandedClassifier']
+    ['BDTClassifier', 'BDTRegressor', 'BandedClassifier', 'NeuralClassifier', 'NeuralRegressor']
     """
     table = Table(rows=list(ROWS), names=("name", "task", "input", "purpose", "reference"))
     table.meta["made_by"] = "astroml_kit.models.list_models"

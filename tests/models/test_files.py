@@ -22,6 +22,7 @@ from astroml_kit.models import (
     save_model,
 )
 from astroml_kit.models._archive import COMMENT, COMMENT_LENGTH, pack_members
+from astroml_kit.models._entries import CLASSES
 from astroml_kit.samples import Samples
 
 QUICK = {"n_estimators": 6, "learning_rate": 0.2, "min_samples_leaf": 5, "random_state": 1}
@@ -371,5 +372,5 @@ def test_out_of_range_numbers_in_trees_are_refused(good, tmp_path):
 
 def test_list_models_names_what_can_be_saved():
     table = list_models()
-    assert set(table["name"]) == {"BDTClassifier", "BDTRegressor", "BandedClassifier"}
+    assert set(table["name"]) == set(CLASSES)
     assert table.colnames == ["name", "task", "input", "purpose", "reference"]

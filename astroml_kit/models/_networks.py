@@ -1,0 +1,92 @@
+"""Networks and losses in torch; imported inside functions only, so that the zoo stays light."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "silu": nn.SiLU,
+    "hardswish": nn.Hardswish,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+SATURATING = ("tanh", "sigmoid")
+SMALLEST_VARIANCE = 1e-8  # of standardised targets
+
+
+def build_dense(
+    n_inputs: int,
+    n_outputs: int,
+    *,
+    hidden_layers: Sequence[int],
+    activation: str,
+    dropout: float,
+) -> nn.Sequential:
+    """Fully connected layers, the last one linear."""
+    layers: list[nn.Module] = []
+    for width in hidden_layers:
+        layers += [nn.Linear(n_inputs, int(width)), ACTIVATIONS[activation]()]
+        if dropout > 0:
+            layers.append(nn.Dropout(float(dropout)))
+        n_inputs = int(width)
+    layers.append(nn.Linear(n_inputs, n_outputs))
+    return nn.Sequential(*layers)
+
+
+def draw_weights(network: nn.Module, *, activation: str) -> None:
+    """Start values that keep the variance from layer to layer.
+
+    He et al. 2015 (arXiv:1502.01852) for activations that do not saturate, Glorot & Bengio 2010
+    (PMLR 9:249) for those that do and for the linear output.
+    """
+    layers = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    for layer in layers:
+        if activation in SATURATING or layer is layers[-1]:
+            nn.init.xavier_uniform_(layer.weight)
+        else:
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+def split_gaussian(output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and variance from the two halves of the columns of a heteroscedastic head."""
+    mean, raw = output.chunk(2, dim=1)
+    return mean, functional.softplus(raw) + SMALLEST_VARIANCE
+
+
+class WeightedLoss(nn.Module):
+    """Loss per sample, weighted, averaged over the batch; the weights have the mean one."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, output: torch.Tensor, truth: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Compare outputs with ``(target, weight)``."""
+        target, weight = truth
+        if self.kind == "multiclass":
+            loss = functional.cross_entropy(output, target, reduction="none")
+        else:
+            loss = self._compare(output, target).mean(dim=1)
+        return (loss * weight).mean()
+
+    def _compare(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if self.kind in ("binary", "multilabel"):
+            return functional.binary_cross_entropy_with_logits(output, target, reduction="none")
+        if self.kind == "gaussian":
+            mean, variance = split_gaussian(output)
+            residual = (target - mean) ** 2 / variance
+            return 0.5 * (residual + variance.log() + math.log(2 * math.pi))
+        if self.kind == "absolute_error":
+            return (output - target).abs()
+        if self.kind == "huber":
+            return functional.huber_loss(output, target, reduction="none")
+        return (output - target) ** 2
