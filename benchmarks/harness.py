@@ -40,7 +40,10 @@ from typing import Any
 
 import numpy as np
 
-PEERS = ("numpy", "scipy", "scikit-learn", "lightgbm", "gammapy", "pyirf", "astroml_kit")
+PEERS = (
+    "numpy", "scipy", "numba", "scikit-learn", "lightgbm", "gammapy", "pyirf", "ctapipe",
+    "astroml_kit",
+)  # fmt: skip
 
 
 class Skipped(Exception):
@@ -110,6 +113,7 @@ def compare(
     peer: Callable[[], Any],
     *,
     peer_name: str,
+    peer_share: float = 1.0,
     repeats: int = 7,
     tolerance: float = 1e-6,
     difference: Callable[[Any, Any], float] = largest_difference,
@@ -127,6 +131,9 @@ def compare(
         Take nothing, return the answer.
     peer_name : str
         Who the peer is.
+    peer_share : float
+        Share of our job that the peer does, where all of it would take minutes. Its times are
+        divided by this, and ``difference`` compares the part that both did.
     repeats : int
         Number of timed pairs.
     tolerance : float
@@ -147,10 +154,10 @@ def compare(
         )
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats):
-        for call, times in zip((ours, peer), seconds, strict=True):
+        for call, times, share in zip((ours, peer), seconds, (1.0, peer_share), strict=True):
             start = time.perf_counter()
             call()
-            times.append(time.perf_counter() - start)
+            times.append((time.perf_counter() - start) / share)
     ratios = [slow / quick for quick, slow in zip(*seconds, strict=True)]
     row = Comparison(
         name,

@@ -43,6 +43,14 @@ def test_calls_alternate_after_one_warm_up_each(harness):
     assert json.loads(json.dumps(row.to_dict()))["repeats"] == 3
 
 
+def test_a_peer_that_does_a_share_is_charged_for_the_whole(harness):
+    row = harness.compare(
+        "job", lambda: [1.0, 2.0], lambda: time.sleep(0.002) or [1.0], peer_name="peer",
+        repeats=3, peer_share=0.01, difference=lambda ours, peer: abs(ours[0] - peer[0]),
+    )  # fmt: skip
+    assert row.peer_s >= 0.2
+
+
 @pytest.mark.parametrize("answer", [[1.0, 2.1], [1.0], [1.0, np.nan]])
 def test_unequal_answers_are_refused(harness, answer):
     with pytest.raises(harness.DisagreementError, match=r"^job: ours and peer differ by "):
