@@ -21,7 +21,7 @@ from ._rings import flatten_exclusions
 
 _BIN_EVENTS = 400  # per bin of the radial profile, before there are more bins
 _MOST_BINS, _FEWEST_BINS = 24, 4
-_ROUNDS = 4  # of profile and gradient in turn; they hardly depend on each other
+_ROUNDS = 8  # of profile and gradient in turn, more than enough to settle
 _LARGEST_CHANGE = np.log(5.0)  # between the pointing and any place in the field
 
 
@@ -40,6 +40,8 @@ class Acceptance:
         says that no run told where its zenith was; the slope is then 0.
     n_events, n_runs : int
         What it was measured on.
+    n_filled : int
+        Bins of offset that lie wholly inside exclusions and have the rate of the nearest other one.
     """
 
     offset_edges: np.ndarray
@@ -48,6 +50,7 @@ class Acceptance:
     slope_error: float
     n_events: int
     n_runs: int
+    n_filled: int = 0
 
     def __str__(self) -> str:
         gradient = "no gradient"
@@ -93,6 +96,7 @@ class Acceptance:
             "slope_error": self.slope_error if np.isfinite(self.slope_error) else None,
             "n_events": self.n_events,
             "n_runs": self.n_runs,
+            "n_filled": self.n_filled,
         }
 
 
@@ -148,13 +152,22 @@ def measure_acceptance(
                 mean = share @ lever
                 first += count @ lever - n * mean
                 second += n * (share @ lever**2 - mean**2)
-        rate = np.maximum(total, 0.5) / np.maximum(exposed, 1e-300)
+        rate = np.maximum(total, 0.5) / np.where(exposed > 0, exposed, np.inf)
+        rate, n_filled = _fill_unseen(rate)
         if known and second > 0:
             slope, error = slope + first / second, 1 / np.sqrt(second)
         result = Acceptance(
-            edges, rate / rate.max(), float(slope), float(error), n_events, len(runs)
+            edges, rate / rate.max(), float(slope), float(error), n_events, len(runs), n_filled
         )
     return result
+
+
+def _fill_unseen(rate: np.ndarray) -> tuple[np.ndarray, int]:
+    """Give bins of rate 0, which no run has seen, that of the nearest bin; also count them."""
+    seen = np.flatnonzero(rate > 0)
+    places = np.arange(len(rate))
+    nearest = seen[np.abs(places[:, None] - seen).argmin(axis=1)]
+    return rate[nearest], len(rate) - len(seen)
 
 
 def find_clear_cells(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,28 +10,23 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 
-from .._validation import check_choice, check_real, invalid
+from .._validation import invalid
 from ..significance import li_ma_significance
-from ._acceptance import Acceptance, check_energies, make_cells, measure_acceptance
+from ._acceptance import Acceptance, check_energies, measure_acceptance
 from ._map_background import (
-    AnnulusSums,
     OnOffSums,
-    RingSums,
     ShapeOf,
     normalise_runs,
 )
 from ._map_exclusion import count_regions, find_regions, make_exclusion
 from ._map_grid import SkyGrid, make_disc
+from ._map_limits import find_upper_limits
 from ._map_null import MIN_BACKGROUND, NullFit, fit_null
+from ._map_plan import MapPlan, check_width
 from ._map_result import MapModel, SignificanceMap
 from ._map_runs import MapRun, PolarCells, RunReader, find_centre
 from ._regions import to_angle, to_vector
-from ._rings import flatten_exclusions, to_degrees
-
-BACKGROUNDS = ("ring", "reflected")
-BLANKED = ("nothing", "given", "all")
-ACCEPTANCES = ("measured", "irf")
-_LARGEST_MAP = 4e6  # pixels with their margin; more is most likely a slip in a unit
+from ._rings import flatten_exclusions
 
 
 def map_significance(
@@ -56,6 +50,7 @@ def map_significance(
     max_offset: u.Quantity = 2.5 * u.deg,
     energy_min: u.Quantity | None = None,
     energy_max: u.Quantity | None = None,
+    confidence: float | None = None,
     progress: bool = False,
 ) -> SignificanceMap:
     """Map the significance of an excess over a field of many runs.
@@ -111,6 +106,9 @@ def map_significance(
         Leave out events farther from the pointing.
     energy_min, energy_max : Quantity, optional
         Use events with energy_min <= energy < energy_max.
+    confidence : float, optional
+        Also compute upper limits on the signal counts of each pixel at this confidence, 0.95 say,
+        as :meth:`OnOffCounts.upper_limit` does; takes seconds.
     progress : bool
         Show a progress bar.
 
@@ -138,14 +136,15 @@ def map_significance(
     >>> runs = read_observations("hess-dl3-dr1").select(position)  # doctest: +SKIP
     >>> print(map_significance(runs, center=position))  # doctest: +SKIP
     """
-    plan = _Plan.check(
+    plan = MapPlan.check(
         background=background, ring_inner=ring_inner, ring_width=ring_width, gap=gap,
         radius=radius, acceptance=acceptance, gradient=gradient, threshold=threshold, grow=grow,
         max_iterations=max_iterations, blank=blank, max_offset=max_offset,
         energies=check_energies(energy_min, energy_max),
+        confidence=confidence,
     )  # fmt: skip
     circles = flatten_exclusions(exclude)
-    size = _check_width(width)
+    size = check_width(width)
     pixel = np.rad2deg(to_angle("pixel_size", pixel_size))
     if center is None:
         observations, middle = _find_middle(observations)
@@ -160,119 +159,6 @@ def map_significance(
     )
     runs = reader.read_all(observations, progress=progress)
     return _make_map(runs, plan, grid, cells, circles)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Checked arguments: angles in deg, energies in TeV."""
-
-    background: str
-    ring_inner: float
-    ring_outer: float
-    gap: float
-    radius: float
-    acceptance: str | Acceptance
-    gradient: bool
-    threshold: float
-    grow: float
-    max_iterations: int
-    blank: str
-    max_offset: float
-    energies: tuple[float, float]
-
-    @classmethod
-    def check(cls, *, ring_width: u.Quantity, **given: Any) -> _Plan:
-        check_choice("background", given["background"], BACKGROUNDS)
-        check_choice("blank", given["blank"], BLANKED)
-        if not isinstance(given["acceptance"], Acceptance):
-            check_choice("acceptance", given["acceptance"], ACCEPTANCES)
-        angles: dict[str, Any] = {
-            name: float(np.rad2deg(to_angle(name, given.pop(name), positive=name != "gap")))
-            for name in ("ring_inner", "radius", "max_offset", "grow", "gap")
-        }
-        outer = angles["ring_inner"] + float(np.rad2deg(to_angle("ring_width", ring_width)))
-        if given["background"] == "ring" and not angles["ring_inner"] > angles["radius"]:
-            raise invalid(
-                "ring_inner in deg",
-                f"> radius ({angles['radius']:g} deg)",
-                angles["ring_inner"],
-                "OFF must not overlap ON.",
-            )
-        if not angles["max_offset"] > angles["radius"]:
-            raise invalid(
-                "max_offset in deg", f"> radius ({angles['radius']:g})", angles["max_offset"]
-            )
-        limit = given.pop("threshold")
-        limit = np.inf if limit is None else float(check_real("threshold", limit, above=0))
-        rounds = int(check_real("max_iterations", given.pop("max_iterations"), at_least=1))
-        return cls(ring_outer=outer, threshold=limit, max_iterations=rounds, **angles, **given)
-
-    def make_grid(self, middle: np.ndarray, size: tuple[float, float], pixel: float) -> SkyGrid:
-        if not self.radius >= pixel:
-            raise invalid(
-                "pixel_size in deg", f"<= radius ({self.radius:g})", pixel,
-                "Discs are made of whole pixels.",
-            )  # fmt: skip
-        reach = self.ring_outer if self.background == "ring" else self.radius
-        margin = int(np.ceil(reach / pixel)) + 1
-        n_x, n_y = (max(1, round(extent / pixel)) for extent in size)
-        if (n_x + 2 * margin) * (n_y + 2 * margin) > _LARGEST_MAP:
-            raise invalid(
-                "width / pixel_size", f"at most {np.sqrt(_LARGEST_MAP):g} pixels with the margin",
-                [n_x, n_y], "Use larger pixels or a smaller map.",
-            )  # fmt: skip
-        return SkyGrid(middle, n_x, n_y, pixel, margin)
-
-    def make_cells(self) -> PolarCells:
-        """Return fine cells where OFF is counted in them, coarse ones for the acceptance."""
-        if self.background == "reflected":
-            return make_cells(self.max_offset, step=self.radius / 5, n_angles=360)
-        return make_cells(self.max_offset, step=0.05, n_angles=120)
-
-    def make_stacker(self, grid: SkyGrid, cells: PolarCells) -> RingSums | AnnulusSums:
-        if self.background == "ring":
-            return RingSums.make(
-                grid, radius=self.radius, inner=self.ring_inner, outer=self.ring_outer,
-                max_offset=self.max_offset,
-            )  # fmt: skip
-        return AnnulusSums.make(
-            grid, cells, radius=self.radius, gap=self.gap, max_offset=self.max_offset
-        )
-
-    def describe(self, grid: SkyGrid, circles: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
-        ra, dec = to_degrees(grid.centre)
-        low, high = self.energies
-        own = isinstance(self.acceptance, Acceptance)
-        return {
-            "center_ra_deg": float(ra),
-            "center_dec_deg": float(dec),
-            "width_deg": [grid.n_x * grid.pixel, grid.n_y * grid.pixel],
-            "pixel_size_deg": float(grid.pixel),
-            "radius_deg": self.radius,
-            "background": self.background,
-            "ring_inner_deg": self.ring_inner if self.background == "ring" else None,
-            "ring_outer_deg": self.ring_outer if self.background == "ring" else None,
-            "gap_deg": self.gap if self.background == "reflected" else None,
-            "acceptance": "given" if own else str(self.acceptance),
-            "gradient": bool(self.gradient),
-            "n_exclude": len(circles[1]),
-            "threshold": self.threshold if np.isfinite(self.threshold) else None,
-            "grow_deg": self.grow,
-            "max_iterations": self.max_iterations,
-            "blank": self.blank,
-            "max_offset_deg": self.max_offset,
-            "energy_min_tev": low if low > 0 else None,
-            "energy_max_tev": high if np.isfinite(high) else None,
-        }
-
-
-def _check_width(width: u.Quantity) -> tuple[float, float]:
-    """Return width and height in deg."""
-    extent = np.atleast_1d(np.asarray(getattr(width, "value", width), float))
-    if extent.shape not in ((1,), (2,)):
-        raise invalid("width", "an angle or (width, height)", width, "Write width=4 * u.deg.")
-    sides = [float(np.rad2deg(to_angle("width", side))) for side in np.atleast_1d(width)]
-    return sides[0], sides[-1]
 
 
 def _find_middle(observations: Iterable[Any]) -> tuple[Iterable[Any], np.ndarray]:
@@ -290,7 +176,7 @@ def _find_middle(observations: Iterable[Any]) -> tuple[Iterable[Any], np.ndarray
 
 def _make_map(
     runs: Sequence[MapRun],
-    plan: _Plan,
+    plan: MapPlan,
     grid: SkyGrid,
     cells: PolarCells,
     circles: tuple[np.ndarray, np.ndarray],
@@ -347,11 +233,16 @@ def _make_map(
     }[plan.blank]
     for image in images.values():
         image[blanked] = np.nan
+    limits = np.full(excluded.shape, np.nan)
+    if plan.confidence is not None:
+        limits = find_upper_limits(
+            images["n_on"], images["n_off"], images["alpha"], plan.confidence
+        )
     used = dict(zip((id(run) for run in usable), norms > 0, strict=True))
     return SignificanceMap(
         wcs=grid.wcs,
         **images,
-        upper_limit=np.full(excluded.shape, np.nan),
+        upper_limit=limits,
         exclusion=excluded,
         null_fit=null,
         iterations=QTable(rows=rows),
@@ -363,7 +254,7 @@ def _make_map(
 
 
 def _choose_acceptance(
-    runs: Sequence[MapRun], plan: _Plan, cells: PolarCells, clear: dict[bytes, np.ndarray]
+    runs: Sequence[MapRun], plan: MapPlan, cells: PolarCells, clear: dict[bytes, np.ndarray]
 ) -> tuple[Acceptance | None, ShapeOf]:
     """Return the acceptance, if it is one for all runs, and a function that gives that of a run."""
     if plan.acceptance == "irf":
