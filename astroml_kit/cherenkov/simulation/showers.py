@@ -1,0 +1,518 @@
+"""From a particle and a number of showers to the table of images that a reader would return."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable, vstack
+from scipy.spatial import cKDTree
+from tqdm import tqdm
+
+from ..._validation import check_choice, check_columns, check_real, invalid
+from ..cameras import CameraGeometry
+from ..images import RaggedImages, build_image_table, clean_and_measure
+from . import _chunks
+from ._physics import EFFICIENCY, FLUXES, MIRROR_AREA, NOISE_PER_PE, NOISE_VARIANCE
+
+# Codes of the primary as in CORSIKA but for the gamma, which is 0 as in ctapipe.
+PARTICLES = {"gamma": 0, "electron": 1, "muon": 5, "proton": 101, "helium": 402}
+# Energies in GeV, index of the spectrum, uses of a shower: what a trigger can see, and no more.
+_DEFAULTS = {
+    "gamma": (50.0, 1e5, 2.6, 1),
+    "electron": (50.0, 1e5, 3.1, 1),
+    "muon": (5.0, 1e3, 2.7, 1),
+    "proton": (200.0, 1e5, 2.7, 10),
+    "helium": (400.0, 2e5, 2.7, 10),
+}
+_DARK = 8.0  # p.e. that never make an image
+_FULL_CONE = 3.2  # deg: beyond it nothing reaches the camera
+CHUNK = {"gamma": 20_000, "electron": 20_000, "muon": 20_000, "proton": 4000, "helium": 4000}
+
+
+@dataclass(frozen=True)
+class ThrownShowers:
+    """How showers were thrown; what effective areas and rates are made of.
+
+    Parameters
+    ----------
+    particle : str
+        Primary.
+    n_showers, n_uses : int
+        Showers, and how often each was thrown at the array.
+    energy_min, energy_max : float
+        TeV.
+    index : float
+        The showers per area are distributed as E^-index.
+    zenith, offset, view_cone : float
+        Degrees: of the pointing; of the centre of the directions from the pointing; radius of the
+        disc of directions about that centre.
+    efficiency : float
+        Photo-electrons per photon on the mirror.
+    seed : int
+        Of the random numbers.
+    """
+
+    particle: str
+    n_showers: int
+    n_uses: int
+    energy_min: float
+    energy_max: float
+    index: float
+    zenith: float
+    offset: float
+    view_cone: float
+    efficiency: float
+    seed: int
+
+    @property
+    def n_thrown(self) -> int:
+        """Showers x uses."""
+        return self.n_showers * self.n_uses
+
+    @property
+    def solid_angle(self) -> float:
+        """Of the directions [sr]; 0 for a point."""
+        return np.pi * np.radians(self.view_cone) ** 2
+
+    @staticmethod
+    def find_area(energy: Any) -> np.ndarray:
+        """Area that cores are thrown in [m2] at an energy [TeV]."""
+        radius = np.clip(200 + 120 * np.log10(np.asarray(energy) / 0.1), 120, 450)
+        return np.pi * radius**2
+
+    def integrate_area(self, low: Any = None, high: Any = None) -> np.ndarray:
+        """Integral of E^-index x area over an energy range [m2 TeV^(1 - index)]."""
+        low = self.energy_min if low is None else low
+        high = self.energy_max if high is None else high
+        x = np.linspace(np.log(low), np.log(high), 2001)
+        return np.trapezoid(np.exp(x) ** (1 - self.index) * self.find_area(np.exp(x)), x, axis=0)
+
+    def find_rate(self, energy: Any, *, norm: float, index: float) -> np.ndarray:
+        """Rate [1/s] that one event of ``energy`` [TeV] stands for.
+
+        Parameters
+        ----------
+        energy : array_like
+            True energies.
+        norm : float
+            Flux at 1 TeV, /(m2 s TeV), and per sr for showers from a cone.
+        index : float
+            Of the flux, dN/dE = norm (E / TeV)^-index.
+        """
+        solid_angle = self.solid_angle if self.view_cone > 0 else 1.0
+        weight = np.asarray(energy) ** (self.index - index)
+        return norm * weight * self.integrate_area() * solid_angle / self.n_thrown
+
+
+def find_background_rate(images: QTable) -> np.ndarray:
+    """Rate [1/s] of each row of a table of protons, helium nuclei or electrons."""
+    thrown = ThrownShowers(**images.meta["thrown"])
+    norm, index = FLUXES[check_choice("particle", thrown.particle, FLUXES)]
+    energy = images["true_energy"].to_value(u.TeV)
+    # /GeV at 1 GeV to /TeV at 1 TeV
+    return thrown.find_rate(energy, norm=norm * 1e3 ** (1 - index), index=index)
+
+
+def make_array() -> QTable:
+    """Positions of four telescopes on a square of 120 m, diagonals along the axes: H.E.S.S. I."""
+    x = np.array([-85.0, 0.0, 85.0, 0.0]) * u.m
+    y = np.array([0.0, 85.0, 0.0, -85.0]) * u.m
+    return QTable({"tel_id": [1, 2, 3, 4], "x": x, "y": y})
+
+
+def make_camera() -> CameraGeometry:
+    """960 hexagonal pixels of 0.16 degree."""
+    return CameraGeometry.hexagonal(pixel_size=0.16 * u.deg, n_pixels=960)
+
+
+def simulate_showers(
+    particle: str = "gamma",
+    *,
+    n_showers: int,
+    energy_min: Any = None,
+    energy_max: Any = None,
+    index: float | None = None,
+    zenith: Any = 20 * u.deg,
+    offset: Any = None,
+    view_cone: Any = None,
+    n_uses: int | None = None,
+    telescopes: QTable | None = None,
+    camera: CameraGeometry | None = None,
+    efficiency: float = EFFICIENCY,
+    picture_threshold: float = 10.0,
+    boundary_threshold: float = 5.0,
+    min_telescopes: int = 2,
+    min_light: float = 40.0,
+    max_cog: float = 3.5,
+    min_charge: float = 0.0,
+    images: bool = False,
+    folder: str | os.PathLike[str] | None = None,
+    n_workers: int = 1,
+    rng: np.random.Generator | int | None = None,
+    progress: bool = True,
+) -> QTable:
+    """Simulate air showers and the images that Cherenkov telescopes take of them.
+
+    A toy, and a fast one: a cascade in one dimension with the angles and lateral spread that
+    Hillas (1982) gives to its electrons, hadrons by a simple cascade model whose parameters are
+    frozen (`list_physics`). No feature of any particle is drawn by hand: what tells gammas from
+    protons is what their cascades do. It lacks nuclei beyond helium, fragmentation, the
+    geomagnetic field, gradients of the night sky, dead pixels, arrival times and mispointing, and
+    has not been validated against CORSIKA.
+
+    Parameters
+    ----------
+    particle : {"gamma", "electron", "muon", "proton", "helium"}
+        Primary.
+    n_showers : int
+        Showers to follow; each is thrown at the array ``n_uses`` times.
+    energy_min, energy_max : Quantity or float in TeV, optional
+        Range of energies; of the whole nucleus for helium.
+    index : float, optional
+        Spectrum E^-index, default 2.6 for gammas, 3.1 for electrons, 2.7 for nuclei.
+    zenith : Quantity or float in deg
+        Of the pointing.
+    offset : Quantity or float in deg, optional
+        From the pointing to the source, along x; default 0.5 for gammas without ``view_cone``.
+    view_cone : Quantity or float in deg, optional
+        Radius of the disc that directions are drawn from; default 0 for gammas, 3.2 for others.
+    n_uses : int, optional
+        Default 10 for nuclei, 1 for others.
+    telescopes : QTable, optional
+        ``tel_id``, ``x``, ``y`` on the ground; optional ``mirror_area`` (m2). Default: H.E.S.S. I.
+    camera : CameraGeometry, optional
+        Angular, the same for all telescopes. Default: 960 pixels of 0.16 degree.
+    efficiency : float
+        Photo-electrons per photon between 300 and 600 nm.
+    picture_threshold, boundary_threshold : float
+        Of the cleaning, in p.e.
+    min_telescopes : int
+        Cameras with 3 pixels above 5 p.e. that trigger the array.
+    min_light : float
+        Events are drawn where the shower's mean light is more than this in ``min_telescopes``
+        cameras [p.e.]. Below the size that is asked for later, it loses nothing.
+    max_cog : float
+        Likewise, how far that light may be from the centre of the camera [deg].
+    min_charge : float
+        Charge [p.e.] in the pixels above 5 p.e. that a camera that triggers must have. Events
+        without are not finished, which is what makes a preselected library fast.
+    images : bool
+        Add the charges of all pixels, noise included, in a column ``image``.
+    folder : path-like, optional
+        Keep each finished chunk here and take up from there after an interruption.
+    n_workers : int
+        Processes; the showers do not depend on it.
+    rng : Generator, int or None
+        Source of randomness. Each shower has a stream of its own.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        One row per image with light after cleaning, as `extract_hillas` gives it, with
+        ``obs_id``, ``event_id``, ``tel_id``, ``shower_id`` and the truth. ``meta["thrown"]`` says
+        how showers were thrown (`ThrownShowers`), ``meta["telescopes"]`` where the array is.
+
+    Raises
+    ------
+    ValueError
+        For an unknown particle, or options out of range.
+
+    Examples
+    --------
+    >>> table = simulate_showers("gamma", n_showers=50, rng=1, progress=False)  # doctest: +SKIP
+    >>> float(table["hillas_width"].to_value("deg").mean()) < 0.2  # doctest: +SKIP
+    True
+    """
+    chunks = iter_showers(**locals())
+    tables = list(chunks)
+    meta = tables[0].meta
+    meta["n_triggered"] = sum(table.meta["n_triggered"] for table in tables)
+    table = vstack(tables, metadata_conflicts="silent")
+    table.meta = meta
+    return table
+
+
+def iter_showers(particle: str = "gamma", *, n_showers: int, **options: Any) -> Iterator[QTable]:
+    """Simulate like `simulate_showers`, chunk by chunk in bounded memory; same arguments.
+
+    Yields
+    ------
+    `~astropy.table.QTable`
+        The images of one chunk of showers.
+    """
+    job, todo = _plan(particle, n_showers, **options)
+    folder, progress = options.get("folder"), options.get("progress", True)
+    n_workers = int(check_real("n_workers", options.get("n_workers", 1), at_least=1))
+    store = None if folder is None else _chunks.ChunkStore(Path(folder), asdict(job.thrown))
+    with tqdm(
+        total=n_showers, desc=particle, unit=" showers", disable=None if progress else True
+    ) as bar:
+        if n_workers == 1:
+            for start, stop in todo:
+                yield _finish(job, start, stop, store)
+                bar.update(stop - start)
+            return
+        with ProcessPoolExecutor(n_workers) as pool:
+            # one finished chunk ahead per worker: results wait in order, memory stays bounded
+            waiting: list[Any] = []
+            for start, stop in todo:
+                waiting.append((stop - start, pool.submit(_finish, job, start, stop, store)))
+                if len(waiting) > 2 * n_workers:
+                    size, future = waiting.pop(0)
+                    yield future.result()
+                    bar.update(size)
+            for size, future in waiting:
+                yield future.result()
+                bar.update(size)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every chunk needs to know."""
+
+    thrown: ThrownShowers
+    tel_id: tuple[int, ...]
+    positions: tuple[tuple[float, float], ...]
+    mirror_areas: tuple[float, ...]
+    camera: CameraGeometry
+    thresholds: tuple[float, float]
+    min_telescopes: int
+    min_light: float
+    max_cog: float
+    min_charge: float
+    images: bool
+
+
+def _plan(particle: str, n_showers: int, **options: Any) -> tuple[_Job, list[tuple[int, int]]]:
+    """Check the arguments once; ranges of showers to follow."""
+    check_choice("particle", particle, PARTICLES)
+    n_showers = int(check_real("n_showers", n_showers, at_least=1))
+    low, high, index, n_uses = _DEFAULTS[particle]
+    given = {key: value for key, value in options.items() if value is not None}
+    point = particle == "gamma" and "view_cone" not in given
+    cone = _read("view_cone", given.get("view_cone", 0.0 if point else _FULL_CONE), u.deg)
+    offset = _read("offset", given.get("offset", 0.5 if point else 0.0), u.deg)
+    thrown = ThrownShowers(
+        particle=particle,
+        n_showers=n_showers,
+        n_uses=int(check_real("n_uses", given.get("n_uses", n_uses), at_least=1)),
+        energy_min=_read("energy_min", given.get("energy_min", low / 1e3), u.TeV),
+        energy_max=_read("energy_max", given.get("energy_max", high / 1e3), u.TeV),
+        index=float(check_real("index", given.get("index", index))),
+        zenith=_read("zenith", given.get("zenith", 20.0), u.deg),
+        offset=float(check_real("offset", offset, at_least=0)),
+        view_cone=float(check_real("view_cone", cone, at_least=0)),
+        efficiency=float(check_real("efficiency", given.get("efficiency", EFFICIENCY), above=0)),
+        seed=int(np.random.default_rng(given.get("rng")).integers(2**62)),
+    )
+    if not 0 < thrown.energy_min < thrown.energy_max:
+        raise invalid("energy_min", f"> 0 and below energy_max {thrown.energy_max} TeV",
+                      thrown.energy_min)  # fmt: skip
+    if not 0 <= thrown.zenith <= 60:
+        raise invalid("zenith", "between 0 and 60 deg", thrown.zenith)
+    telescopes = given.get("telescopes", make_array())
+    check_columns(telescopes.colnames, ["tel_id", "x", "y"], where="telescopes")
+    areas = np.full(len(telescopes), MIRROR_AREA)
+    if "mirror_area" in telescopes.colnames:
+        areas = u.Quantity(telescopes["mirror_area"], u.m**2).value
+    camera = given.get("camera", make_camera())
+    if camera.unit != u.deg:
+        raise invalid("camera", "in angles", camera.name, "Use camera.to_angular(focal_length).")
+    cosine = np.cos(np.radians(thrown.zenith))
+    positions = np.column_stack([u.Quantity(telescopes[n], u.m).value for n in "xy"]) * [1, cosine]
+    job = _Job(
+        thrown,
+        tuple(int(number) for number in telescopes["tel_id"]),
+        tuple(map(tuple, positions)),
+        tuple(areas),
+        camera,
+        (given.get("picture_threshold", 10.0), given.get("boundary_threshold", 5.0)),
+        int(check_real("min_telescopes", given.get("min_telescopes", 2), at_least=1)),
+        float(check_real("min_light", given.get("min_light", 40.0), at_least=0)),
+        float(check_real("max_cog", given.get("max_cog", 3.5), above=0)),
+        float(check_real("min_charge", given.get("min_charge", 0.0), at_least=0)),
+        bool(given.get("images", False)),
+    )
+    size = CHUNK[particle]
+    return job, [(k, min(k + size, n_showers)) for k in range(0, n_showers, size)]
+
+
+def _read(name: str, value: Any, unit: u.UnitBase) -> float:
+    """Quantity or plain number to a plain number."""
+    return float(check_real(name, u.Quantity(value, unit).value))
+
+
+def draw_energies(thrown: ThrownShowers, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Energies [TeV] distributed as E^-index x the area that cores are thrown in."""
+    edges = np.linspace(np.log(thrown.energy_min), np.log(thrown.energy_max), 4001)
+    energy = np.exp(edges)
+    density = energy ** (1 - thrown.index) * thrown.find_area(energy)
+    cdf = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))])
+    return np.exp(np.interp(rng.random(n), cdf / cdf[-1], edges))
+
+
+def _finish(job: _Job, start: int, stop: int, store: Any) -> QTable:
+    """Images of the showers ``start`` to ``stop``, from the folder when they are there."""
+    if store is not None:
+        kept = store.read(start, stop)
+        if kept is not None:
+            return kept
+    table = _simulate(job, start, stop)
+    if store is not None:
+        store.write(table, start, stop)
+    return table
+
+
+def _simulate(job: _Job, start: int, stop: int) -> QTable:
+    """Images of the showers ``start`` to ``stop``."""
+    from ._imaging import Output, reserve, throw_showers
+
+    thrown = job.thrown
+    air, shower = _prepare_air(thrown.zenith)
+    optics = prepare_optics(job.camera, job.positions, job.mirror_areas, thrown.efficiency)
+    canvas = reserve(len(job.tel_id), job.camera.n_pixels, len(air.distance))
+    rng = np.random.default_rng([thrown.seed, start])
+    energies = draw_energies(thrown, stop - start, rng) * 1e3
+    limits = np.array([
+        job.min_light, job.min_telescopes, 5.0, 3.0, job.min_telescopes, job.max_cog, _DARK,
+        job.min_charge,
+    ])  # fmt: skip
+    directions = np.array([thrown.offset, 0.0, thrown.view_cone])
+    n_room = max(100_000, 4 * thrown.n_uses * len(job.tel_id))
+    n_pixels = max(16_000_000, 2 * thrown.n_uses * len(job.tel_id) * job.camera.n_pixels)
+    output = Output(
+        np.empty((n_room, 8)), np.empty(n_room, np.int64), np.empty(n_room, np.int64),
+        np.empty(n_room + 1, np.int64), np.empty(n_pixels, np.int32),
+        np.empty(n_pixels, np.float32),
+    )  # fmt: skip
+    tables, done, n_triggered = [], 0, 0
+    while done < len(energies):
+        n, n_events, n_images, n_listed = throw_showers(
+            thrown.seed, start + done, PARTICLES[thrown.particle], energies[done:],
+            thrown.n_uses, limits, directions, air, optics, shower, canvas, output,
+        )  # fmt: skip
+        done += n
+        output.image_start[n_images] = n_listed
+        tables.append(_tabulate(job, output, n_images, n_listed, rng))
+        n_triggered += n_events
+    table = vstack(tables, metadata_conflicts="silent") if len(tables) > 1 else tables[0]
+    telescopes = {"tel_id": list(job.tel_id), "x": [p[0] for p in job.positions],
+                  "y": [p[1] for p in job.positions], "frame": "tilted"}  # fmt: skip
+    table.meta = {
+        "format": "simulation",
+        "source": f"simulated {thrown.particle}",
+        "zenith": thrown.zenith,
+        "n_triggered": n_triggered,
+        "thrown": asdict(thrown),
+        "telescopes": telescopes,
+    }
+    return table
+
+
+def _tabulate(
+    job: _Job, output: Any, n_images: int, n_listed: int, rng: np.random.Generator
+) -> QTable:
+    """Clean and measure what was drawn; rows without light are left out."""
+    pixel, charge = output.pixel[:n_listed], output.charge[:n_listed]
+    drawn = RaggedImages(output.image_start[: n_images + 1], pixel, charge)
+    picture, boundary = job.thresholds
+    rows = clean_and_measure(
+        drawn, camera=job.camera, picture_threshold=picture, boundary_threshold=boundary
+    )
+    seen = np.flatnonzero(rows[:, 0] > 0)
+    event = output.event[output.image_event[seen]]
+    number, use = event[:, 0].astype(np.int64), event[:, 1].astype(np.int64)
+    table = build_image_table(
+        rows[seen],
+        camera=job.camera,
+        obs_id=np.full(len(seen), PARTICLES[job.thrown.particle]),
+        event_id=number * job.thrown.n_uses + use,
+        tel_id=np.asarray(job.tel_id)[output.image_telescope[seen]],
+    )
+    table["shower_id"] = number
+    table["true_energy"] = event[:, 6] / 1e3 * u.TeV
+    table["true_fov_lon"], table["true_fov_lat"] = event[:, 4] * u.deg, event[:, 5] * u.deg
+    table["true_core_x"], table["true_core_y"] = event[:, 2] * u.m, event[:, 3] * u.m
+    table["true_h_first_int"] = event[:, 7] * u.m
+    table["true_shower_primary_id"] = PARTICLES[job.thrown.particle]
+    if job.images:
+        table["image"] = _fill_images(job, drawn, seen, rng)
+    return table
+
+
+def _fill_images(
+    job: _Job, drawn: RaggedImages, seen: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """All pixels; those far from the shower hold noise alone."""
+    dense = rng.normal(0, np.sqrt(NOISE_VARIANCE), (len(seen), job.camera.n_pixels))
+    dense = dense.astype(np.float32)
+    for row, image in enumerate(seen):
+        part = slice(drawn.offset[image], drawn.offset[image + 1])
+        dense[row, drawn.pixel[part]] = drawn.charge[part]
+    return dense
+
+
+@lru_cache(maxsize=4)
+def _prepare_air(zenith: float) -> tuple[Any, Any]:
+    """Atmosphere and photon table at a zenith angle, and room for a shower in it."""
+    from ._atmosphere import make_atmosphere
+    from ._cascades import make_shower, tabulate_profiles
+    from ._imaging import Air
+    from ._photon_table import AGES, IMPACT_BIN, OFFSET_STEP, make_photon_table
+
+    air = make_atmosphere(zenith)
+    table = make_photon_table(zenith)
+    grid = np.stack([air.depth_grid, air.distance_grid])
+    arrays = Air(
+        air.distance, air.theta_max, air.photons, grid, table.density, table.offset, AGES,
+        IMPACT_BIN, OFFSET_STEP, air.edges, tabulate_profiles(),
+    )  # fmt: skip
+    return arrays, make_shower(len(air.distance))
+
+
+def prepare_optics(
+    camera: CameraGeometry,
+    positions: tuple[tuple[float, float], ...],
+    mirror_areas: tuple[float, ...],
+    efficiency: float,
+) -> Any:
+    """Arrays that the compiled loops read of the telescopes."""
+    from ._imaging import Optics
+    from ._random import NORMAL
+
+    x, y = (np.ascontiguousarray(v.to_value(u.deg)) for v in (camera.pixel_x, camera.pixel_y))
+    width = float(np.median(camera.pixel_width.to_value(u.deg)))
+    corner_distance = {"hexagonal": 1 / np.sqrt(3), "square": np.sqrt(0.5), "circle": 0.5}
+    reach = width * corner_distance[camera.pixel_shape] * 1.00001
+    cell = width / 4
+    low = np.array([x.min(), y.min()]) - reach - cell
+    n_cells = np.ceil((np.array([x.max(), y.max()]) + reach + cell - low) / cell).astype(int)
+    centre_x, centre_y = (low[i] + cell * (np.arange(n_cells[i]) + 0.5) for i in (0, 1))
+    centres = np.stack(np.meshgrid(centre_x, centre_y), axis=-1)
+    n_near = min(5, len(x))
+    distance, nearest = cKDTree(np.column_stack([x, y])).query(centres, k=n_near)
+    distance, nearest = (v.reshape(*centres.shape[:2], n_near) for v in (distance, nearest))
+    half = cell * np.sqrt(0.5)
+    candidate = (distance <= distance[..., :1] + 2 * half) & (distance <= reach + half)
+    return Optics(
+        telescopes=np.array(positions, dtype=float),
+        pe_per_photon=np.array(mirror_areas, dtype=float) * efficiency,
+        noise=np.array([NOISE_VARIANCE, NOISE_PER_PE]),
+        pixel_x=x,
+        pixel_y=y,
+        reach2=reach**2,
+        neighbours=np.ascontiguousarray(camera.neighbour_table, dtype=np.int32),
+        raster=np.where(candidate, nearest, -1).astype(np.int16),
+        corner=np.array([*low, cell]),
+        normals=NORMAL,
+    )
