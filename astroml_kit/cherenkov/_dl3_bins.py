@@ -14,7 +14,8 @@ from .._validation import check_columns, check_real, invalid
 from ._schema import EventDataWarning
 
 # Names of the two axes of a direction, the simulation's plane first.
-FRAMES = (("fov_lon", "fov_lat"), ("ra", "dec"), ("az", "alt"))
+PLANE = ("fov_lon", "fov_lat")
+FRAMES = (PLANE, ("ra", "dec"), ("az", "alt"))
 
 
 def read_angle(table: QTable, first: str, second: str, *, where: str) -> np.ndarray:
@@ -23,23 +24,21 @@ def read_angle(table: QTable, first: str, second: str, *, where: str) -> np.ndar
     Taken from ``*_fov_lon`` and ``*_fov_lat`` (small angles about the pointing position), else
     from ``*_ra`` and ``*_dec`` or ``*_az`` and ``*_alt``.
     """
-    for lon, lat in FRAMES:
-        plane = lon == "fov_lon"
-        names = [(f"{kind}_{lon}", f"{kind}_{lat}") for kind in (first, second)]
-        needed = names[:1] if plane and second == "pointing" else names
-        if not {name for pair in needed for name in pair} <= set(table.colnames):
-            continue
-        points = [
-            [read_values(table, name, u.deg, where=where) for name in pair] for pair in needed
-        ]
-        if plane:
-            x, y = points[0] if len(points) == 1 else np.subtract(points[0], points[1])
-            return np.hypot(x, y)
-        flat = (np.deg2rad(angle) for point in points for angle in point)
-        return np.rad2deg(angular_separation(*flat))
-    kinds = (first,) if second == "pointing" else (first, second)
-    check_columns(table.colnames, [f"{k}_{axis}" for k in kinds for axis in FRAMES[0]], where=where)
-    raise AssertionError("unreachable: the columns are there")
+    needed = {frame: _list_columns(frame, first, second) for frame in FRAMES}
+    found = (frame for frame, names in needed.items() if set(names) <= set(table.colnames))
+    frame = next(found, PLANE)
+    check_columns(table.colnames, needed[frame], where=where)
+    angles = [read_values(table, name, u.deg, where=where) for name in needed[frame]]
+    if frame == PLANE:
+        x, y = angles[:2] if len(angles) == 2 else np.subtract(angles[:2], angles[2:])
+        return np.hypot(x, y)
+    return np.rad2deg(angular_separation(*(np.deg2rad(angle) for angle in angles)))
+
+
+def _list_columns(frame: tuple[str, str], first: str, second: str) -> list[str]:
+    # in the plane the pointing position is the origin
+    kinds = (first,) if frame == PLANE and second == "pointing" else (first, second)
+    return [f"{kind}_{axis}" for kind in kinds for axis in frame]
 
 
 def read_values(table: QTable, name: str, unit: u.UnitBase, *, where: str) -> np.ndarray:

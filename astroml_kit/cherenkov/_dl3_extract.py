@@ -81,11 +81,9 @@ class SimulatedIRFs(IRFs):
         fluctuates too. NaN where no gamma was left. Showers that were used several times are not
         independent: then it is a lower bound.
         """
-        assert self.aeff is not None
         known = self.n_gammas > 0
-        return np.where(
-            known, self.aeff.values / np.sqrt(np.where(known, self.n_gammas, 1)), np.nan
-        )
+        area = self._require("aeff").values
+        return np.where(known, area / np.sqrt(np.where(known, self.n_gammas, 1)), np.nan)
 
 
 def extract_irfs(

@@ -264,7 +264,7 @@ def _read_angles(offset: u.Quantity, view_cone: u.Quantity) -> tuple[float, floa
 def _find_overlap(radius: np.ndarray, cone: float, offset: float) -> np.ndarray:
     """Share of a disc of radius ``cone`` that lies within ``radius`` of a point ``offset`` away."""
     inside = np.clip(radius, abs(cone - offset), cone + offset)
-    if offset == 0:
+    if offset < 1e-9 * cone:  # below the precision of the angles
         return np.clip(radius / cone, 0, 1) ** 2
     # The lens of two circles: two sectors less the kite between them.
     with np.errstate(divide="ignore", invalid="ignore"):

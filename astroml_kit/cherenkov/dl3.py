@@ -64,6 +64,11 @@ def write_irfs(
     ------
     FileExistsError
         When the file is there and ``overwrite`` is false.
+
+    Examples
+    --------
+    >>> irfs = extract_irfs(gammas, thrown=gammas.meta["thrown"], ...)  # doctest: +SKIP
+    >>> write_irfs(irfs, "irfs.fits.gz", energy_threshold=0.2 * u.TeV)  # doctest: +SKIP
     """
     path = Path(path)
     if not path.name.endswith((".fits", ".fits.gz")):
@@ -126,6 +131,14 @@ def write_observations(
     ValueError
         When a run lacks a column, its responses or its site, when none of its events lies within
         its good time intervals (some outside are a warning), or when two runs have one number.
+
+    Examples
+    --------
+    >>> site = EarthLocation.from_geodetic(16.5 * u.deg, -23.3 * u.deg, 1800 * u.m)
+    >>> written = write_observations(
+    ...     runs, "field", irfs=irfs, site=site, header={"TELESCOP": "TOY"})  # doctest: +SKIP
+    >>> from gammapy.data import DataStore  # doctest: +SKIP
+    >>> DataStore.from_dir("field").get_observations()  # doctest: +SKIP
     """
     folder = Path(folder)
     (folder / DATA).mkdir(parents=True, exist_ok=True)

@@ -18,16 +18,19 @@ from astroml_kit.cherenkov import (
     EventDataWarning,
     IRFs,
     Observation,
+    ScalingTables,
     ThrownSpectrum,
     extract_irfs,
     read_irfs,
     read_observations,
+    reconstruct_stereo,
     write_irfs,
     write_observations,
 )
 from astroml_kit.cherenkov._index import RunFiles
 from astroml_kit.cherenkov._responses import ResponseTable
 from astroml_kit.cherenkov.simulation import ThrownShowers as SimulatedThrow
+from astroml_kit.cherenkov.simulation import simulate_showers
 
 pytest.importorskip("pyirf", reason="makes responses with pyirf: pip install 'astroml_kit[gamma]'")
 
@@ -416,6 +419,7 @@ def test_a_point_on_the_last_edge_is_in_the_last_bin():
 
 @example(offset=1.5, cone=1.0030935492370845, seed=0)  # rounds beyond the circles
 @example(offset=2.0, cone=2.0, seed=0)
+@example(offset=5e-324, cone=0.25, seed=0)
 @given(offset=st.floats(0, 4), cone=st.floats(0.1, 4), seed=st.integers(0, 1000))
 @settings(max_examples=40, deadline=None)
 def test_a_disc_of_directions_falls_into_rings_as_drawn_ones_do(offset, cone, seed):
@@ -459,6 +463,34 @@ def test_what_the_shower_simulation_says_is_understood():
 def test_a_wrong_throw_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         describe_throw(**changes)
+
+
+def test_simulated_showers_become_responses():
+    images = simulate_showers(
+        "gamma", n_showers=3000, energy_min=0.3, energy_max=10, index=2.0, rng=5, progress=False
+    )
+    array = images.meta["telescopes"]
+    telescopes = QTable(
+        {"tel_id": array["tel_id"], "x": array["x"] * u.m, "y": array["y"] * u.m},
+        meta={"frame": array["frame"]},
+    )
+    trained = images["shower_id"] % 2 == 0
+    tables = ScalingTables.fit(images[trained], telescopes=telescopes)
+    events = reconstruct_stereo(images[~trained], telescopes=telescopes, tables=tables)
+    gammas = events[events["is_valid"]]
+    irfs = extract_irfs(
+        gammas,
+        thrown=ThrownSpectrum.from_simulation(events.meta["thrown"]).take_share(0.5),
+        energy_edges=[0.3, 1, 3, 10] * u.TeV,
+        offset_edges=[0, 1] * u.deg,
+    )
+    assert irfs.n_thrown.sum() == pytest.approx(1500)
+    assert irfs.n_gammas.sum() == len(gammas) - irfs.n_dropped
+    area = irfs.effective_area(1.8, 0.5)
+    # more than the pool of Cherenkov light, 120 m in radius, and less than what was thrown at
+    assert np.pi * 120**2 < area < SimulatedThrow.find_area(3.0)
+    assert irfs.psf_containment(0.2, 1.8, 0.5) > 0.6
+    assert 0.2 < irfs.edisp_containment(1.0, 1.8, 0.5) < 0.8
 
 
 # --- wrong input -------------------------------------------------------------------------------
