@@ -1,15 +1,17 @@
 """Plots of results, one function each: plain arrays or result objects in, matplotlib axes out.
 
-============================  ==================================================================
-`plot_theta_squared`          squared angular distance from the source, ON over scaled OFF
-`plot_on_off`                 the same picture for any variable that is already binned
-`plot_scores`                 counts in bins of a classifier score, background and signal
-`plot_significance_per_run`   significance of every run under each selection
-`plot_roc`                    signal efficiency against background acceptance
-`plot_reliability`            observed share of signal against the predicted probability
-`plot_gain`                   significance per selection, or what a `DetectionGain` compares
-`plot_camera_image`           charges in a camera, cleaned pixels and the Hillas ellipse
-============================  ==================================================================
+==================================  ================================================================
+`plot_theta_squared`                squared angular distance from the source, ON over scaled OFF
+`plot_on_off`                       the same picture for any variable that is already binned
+`plot_scores`                       counts in bins of a classifier score, background and signal
+`plot_significance_per_run`         significance of every run under each selection
+`plot_roc`                          signal efficiency against background acceptance
+`plot_reliability`                  observed share of signal against the predicted probability
+`plot_gain`                         significance per selection, or both of a `DetectionGain`
+`plot_significance_map`             significance over the sky, exclusions and sources
+`plot_significance_distribution`    how often each occurs in a map, with the fitted null
+`plot_camera_image`                 charges in a camera, cleaned pixels and the Hillas ellipse
+==================================  ================================================================
 
 Every function draws on ``ax`` or on new axes, returns the axes and never shows or saves them:
 ``plot_roc(...).figure.savefig("roc.png")``. Colours are those of Okabe and Ito, which stay apart
@@ -25,6 +27,7 @@ from .counts import (
     plot_significance_per_run,
     plot_theta_squared,
 )
+from .maps import plot_significance_distribution, plot_significance_map
 
 __all__ = [
     "plot_camera_image",
@@ -33,6 +36,8 @@ __all__ = [
     "plot_reliability",
     "plot_roc",
     "plot_scores",
+    "plot_significance_distribution",
+    "plot_significance_map",
     "plot_significance_per_run",
     "plot_theta_squared",
 ]
