@@ -10,6 +10,7 @@ from ._map_result import SignificanceMap
 from ._regions import NoOffRegionError, ReflectedRegions, find_reflected_regions
 from ._rotations import RotatedDiscs, find_rotated_discs
 from ._schema import EventDataWarning, EventFileError
+from .camera_arrays import CameraGrid, extract_image_arrays
 from .cameras import CameraGeometry, read_camera
 from .dl3 import write_irfs, write_observations
 from .features import extract_samples, list_features
@@ -26,6 +27,7 @@ from .stereo import reconstruct_stereo
 __all__ = [
     "Acceptance",
     "CameraGeometry",
+    "CameraGrid",
     "EventDataWarning",
     "EventFileError",
     "IRFs",
@@ -44,6 +46,7 @@ __all__ = [
     "clean_images",
     "count_on_off",
     "extract_hillas",
+    "extract_image_arrays",
     "extract_irfs",
     "extract_samples",
     "find_reflected_regions",
