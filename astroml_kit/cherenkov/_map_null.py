@@ -60,9 +60,9 @@ def fit_null(significance: np.ndarray, kernel: np.ndarray) -> NullFit:
     of_squares = max(values.size / float((shared**2).sum()), 1.0)
     return NullFit(
         mean,
-        width / np.sqrt(independent),
+        float(width / np.sqrt(independent)),
         width,
-        width / np.sqrt(2 * of_squares),
+        float(width / np.sqrt(2 * of_squares)),
         int(values.size),
         independent,
     )

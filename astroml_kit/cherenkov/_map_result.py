@@ -171,26 +171,24 @@ class SignificanceMap:
     def to_dict(self) -> dict[str, Any]:
         """Return numbers and lists, ready for JSON; the images are in the FITS file."""
         value, where = self.peak
+        rounds = {name: self.iterations[name].tolist() for name in self.iterations.colnames}
+        own = self.fitted_acceptance
         return {
             "settings": self.settings,
             "live_time_h": float(self.live_time.to_value("h")),
             "n_runs": int(self.runs["used"].sum()),
             "n_events": int(self.runs["n_events"].sum()),
             "peak": {
-                "significance": value if np.isfinite(value) else None,
+                "significance": _to_json(value),
                 "ra_deg": float(where.ra.deg),
                 "dec_deg": float(where.dec.deg),
             },
-            "null_fit": self.null_fit.to_dict(),
-            "iterations": {
-                name: self.iterations[name].tolist() for name in self.iterations.colnames
-            },
+            "null_fit": {key: _to_json(entry) for key, entry in self.null_fit.to_dict().items()},
+            "iterations": {key: [_to_json(x) for x in column] for key, column in rounds.items()},
             "n_pixels": int(self.significance.size),
             "n_nan": int(np.count_nonzero(~np.isfinite(self.significance))),
             "n_excluded": int(self.exclusion.sum()),
-            "acceptance": None
-            if self.fitted_acceptance is None
-            else self.fitted_acceptance.to_dict(),
+            "acceptance": None if own is None else own.to_dict(),
         }
 
     def write(self, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -201,3 +199,8 @@ class SignificanceMap:
         EXCLUSION (1 where excluded), and the tables RUNS, ITERATIONS and SETTINGS.
         """
         return write_map(self, Path(path), overwrite=overwrite)
+
+
+def _to_json(number: float) -> float | None:
+    """Return None for what JSON has no number for."""
+    return number if np.isfinite(number) else None

@@ -14,6 +14,13 @@ from .._validation import invalid
 from ..significance import li_ma_significance
 from ._acceptance import Acceptance, check_energies, measure_acceptance
 from ._map_background import (
+    AnnulusSums,
+    Exclusion,
+    OnOffSums,
+    RingSums,
+    ShapeOf,
+    normalise_runs,
+)
     OnOffSums,
     ShapeOf,
     normalise_runs,
@@ -192,22 +199,13 @@ def _make_map(
             f"none of {len(runs)}",
             "Choose other runs, energies or max_offset.",
         )  # fmt: skip
-    inside = np.concatenate([run.pixels for run in usable])
-    counts = np.bincount(inside[inside >= 0], minlength=len(grid.vectors)).astype(float)
-    counts = counts.reshape(grid.shape)
     stacker = plan.make_stacker(grid, cells)
     kernel = make_disc(plan.radius / grid.pixel)
     found = np.zeros((grid.n_y, grid.n_x), dtype=bool)
     rows: list[dict[str, Any]] = []
     while True:
         exclusion = make_exclusion(grid, circles, found)
-        clear: dict[bytes, np.ndarray] = {}
-        for run in usable:
-            if run.place not in clear:
-                clear[run.place] = exclusion.find_clear(grid, cells, run.basis)
-        model, shape_of = _choose_acceptance(usable, plan, cells, clear)
-        norms = normalise_runs(usable, cells, clear, shape_of)
-        sums = stacker.add_up(usable, norms, counts, exclusion, clear, shape_of)
+        model, norms, sums, counts = _add_up(usable, plan, grid, cells, stacker, exclusion)
         images = _compare(grid, sums)
         excluded = grid.crop(exclusion.pixels)
         null = _fit_null(images, excluded, kernel)
@@ -217,7 +215,7 @@ def _make_map(
             {
                 "n_regions": count_regions(excluded),
                 "n_excluded": int(excluded.sum()),
-                "peak": float(np.nanmax(images["significance"], initial=-np.inf)),
+                "peak": _find_peak(images["significance"]),
                 "null_mean": null.mean,
                 "null_width": null.width,
                 "n_added": n_added,
@@ -253,6 +251,32 @@ def _make_map(
     )
 
 
+def _add_up(
+    runs: Sequence[MapRun],
+    plan: MapPlan,
+    grid: SkyGrid,
+    cells: PolarCells,
+    stacker: RingSums | AnnulusSums,
+    exclusion: Exclusion,
+) -> tuple[Acceptance | None, np.ndarray, OnOffSums, np.ndarray]:
+    """Return acceptance, rates of the runs, ON and OFF sums and counts for given exclusions.
+
+    A run without events outside them has no rate, and its events are not counted either.
+    """
+    clear: dict[bytes, np.ndarray] = {}
+    for run in runs:
+        if run.place not in clear:
+            clear[run.place] = exclusion.find_clear(grid, cells, run.basis)
+    model, shape_of = _choose_acceptance(runs, plan, cells, clear)
+    norms = normalise_runs(runs, cells, clear, shape_of)
+    seen = [run for run, norm in zip(runs, norms, strict=True) if norm > 0]
+    pixels = np.concatenate([np.empty(0, np.int32), *(run.pixels for run in seen)])
+    counts = np.bincount(pixels[pixels >= 0], minlength=len(grid.vectors)).astype(float)
+    counts = counts.reshape(grid.shape)
+    sums = stacker.add_up(seen, norms[norms > 0], counts, exclusion, clear, shape_of)
+    return model, norms, sums, counts
+
+
 def _choose_acceptance(
     runs: Sequence[MapRun], plan: MapPlan, cells: PolarCells, clear: dict[bytes, np.ndarray]
 ) -> tuple[Acceptance | None, ShapeOf]:
@@ -283,6 +307,12 @@ def _compare(grid: SkyGrid, sums: OnOffSums) -> dict[str, np.ndarray]:
         "significance": significance,
         "acceptance": np.where(known, density, np.nan),
     }
+
+
+def _find_peak(significance: np.ndarray) -> float:
+    """Return the largest significance, NaN when there is none."""
+    known = significance[np.isfinite(significance)]
+    return float(known.max()) if known.size else float("nan")
 
 
 def _fit_null(images: dict[str, np.ndarray], excluded: np.ndarray, kernel: np.ndarray) -> NullFit:

@@ -269,6 +269,25 @@ def test_empty_runs_and_bad_events_are_counted():
         map_significance([])
 
 
+@pytest.mark.parametrize("background", ["ring", "reflected"])
+def test_a_run_that_is_wholly_excluded_counts_nowhere(background):
+    rng = np.random.default_rng(17)
+    away = CENTRE.directional_offset_by(0 * u.deg, 2.6 * u.deg)
+    seen, hidden = make_run(CENTRE, 4000, rng), make_run(away, 4000, rng, obs_id=2)
+    options = {"center": CENTRE, "width": 3 * u.deg, "threshold": None, "background": background,
+               "max_offset": 1.5 * u.deg, "exclude": [(away, 1.6 * u.deg)]}  # fmt: skip
+    both, alone = map_significance([seen, hidden], **options), map_significance([seen], **options)
+    assert both.runs["used"].tolist() == [True, False]
+    np.testing.assert_array_equal(both.n_on, alone.n_on)
+    np.testing.assert_allclose(both.alpha, alone.alpha)
+    nothing = map_significance([hidden], acceptance=alone.fitted_acceptance, **options)
+    assert np.isnan(nothing.significance).all()
+    told = json.loads(json.dumps(nothing.to_dict(), allow_nan=False))
+    assert told["peak"]["significance"] is None
+    with pytest.raises(ValueError, match="must have events outside the excluded regions"):
+        map_significance([hidden], **options)
+
+
 def test_energies_and_offsets_select_events():
     field = make_field(np.random.default_rng(12), n_runs=2, n_events=3000)
     result = map_significance(

@@ -119,11 +119,11 @@ def test_toys_are_like_fields(background):
     """The law from toys of one field tells how large the maxima of other empty fields are."""
     options = {"center": CENTRE, "width": 1.2 * u.deg, "background": background, "threshold": None}
     maxima = []
-    for seed in range(40):
+    for seed in range(30):
         runs = make_runs(np.random.default_rng(seed), n_events=3000)
         result = map_significance(runs, **options)
         maxima.append(np.nanmax(result.significance))
-    trials = find_sources(result, n_toys=150).meta["trials"]
+    trials = find_sources(result, n_toys=80).meta["trials"]
     # the probability of a smaller maximum must be uniform: its mean is 1/2 +- 1/sqrt(12 n)
     z = np.array(maxima)
     n = trials["n_pivot"] * (z / trials["pivot"]) ** trials["exponent"]
@@ -151,7 +151,7 @@ def test_position_errors_are_as_large_as_they_say(counts, fixed):
     rng = np.random.default_rng(4)
     shape, background = (41, 41), np.full((41, 41), 5.0)
     pulls, pulls_of_width = [], []
-    for _ in range(250):
+    for _ in range(180):
         x, y = 20 + rng.uniform(-0.5, 0.5, 2)
         image = rng.poisson(background + make_gaussian(shape, x, y, 3.0, counts)).astype(float)
         fit = fit_gaussian(image, background, 20, 20, radius=5.0, width=fixed)
