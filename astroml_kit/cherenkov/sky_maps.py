@@ -21,10 +21,6 @@ from ._map_background import (
     ShapeOf,
     normalise_runs,
 )
-    OnOffSums,
-    ShapeOf,
-    normalise_runs,
-)
 from ._map_exclusion import count_regions, find_regions, make_exclusion
 from ._map_grid import SkyGrid, make_disc
 from ._map_limits import find_upper_limits
