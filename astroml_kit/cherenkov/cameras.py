@@ -273,7 +273,8 @@ def read_camera(
     Examples
     --------
     >>> camera = read_camera("HESS-I.camgeom.fits.gz")  # doctest: +SKIP
-    >>> names = {"PIX_POSX": "pix_x", "PIX_POSY": "pix_y", "PIX_AREA": "pix_area"}
+    >>> names = {"PIX_ID": "pix_id", "PIX_POSX": "pix_x", "PIX_POSY": "pix_y",
+    ...          "PIX_AREA": "pix_area"}
     >>> camera = read_camera(table[table["CAM_ID"] == 1], columns=names,
     ...                      pixel_shape="hexagonal")  # doctest: +SKIP
     """
