@@ -204,10 +204,7 @@ class AnnulusSums:
                 np.concatenate([run.pixels[run.pixels >= 0] for run in members]), minlength=size
             )
             inside = local[:, 2] >= np.cos(np.deg2rad(self.max_offset))
-            expected = sum_density(
-                members, norms[group], lambda run: (near[inside], local[inside]),  # noqa: B023
-                shape_of, np.zeros(size),
-            ) * self.grid.solid_angle  # fmt: skip
+            expected = self._expect(members, norms[group], shape_of, near[inside], local[inside])
             density += expected
             group_off, group_accepted = self._sum_annuli(
                 members, norms[group], clear[members[0].place], shape_of, local
@@ -221,6 +218,19 @@ class AnnulusSums:
                 total[near] += np.where(valid, part, 0.0)
         shaped = [array.reshape(self.grid.shape) for array in (n_on, n_off, on, off, density)]
         return OnOffSums(*shaped)
+
+    def _expect(
+        self,
+        runs: Sequence[MapRun],
+        norms: np.ndarray,
+        shape_of: ShapeOf,
+        pixels: np.ndarray,
+        local: np.ndarray,
+    ) -> np.ndarray:
+        """Return the background expected in each pixel from runs of one pointing."""
+        density = np.zeros(len(self.grid.vectors))
+        sum_density(runs, norms, lambda run: (pixels, local), shape_of, density)
+        return density * self.grid.solid_angle
 
     def _sum_annuli(
         self,
