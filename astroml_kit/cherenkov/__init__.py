@@ -10,6 +10,7 @@ from ._map_result import SignificanceMap
 from ._regions import NoOffRegionError, ReflectedRegions, find_reflected_regions
 from ._rotations import RotatedDiscs, find_rotated_discs
 from ._schema import EventDataWarning, EventFileError
+from ._stereo_evaluation import evaluate_reconstruction
 from .camera_arrays import CameraGrid, extract_image_arrays
 from .cameras import CameraGeometry, read_camera
 from .dl3 import write_irfs, write_observations
@@ -17,6 +18,7 @@ from .features import extract_samples, list_features
 from .images import clean_images, extract_hillas
 from .io import iter_events, read_events, write_events
 from .irfs import IRFs, read_irfs
+from .learned import DirectionRegressor, EnergyRegressor, train_direction, train_energy
 from .observations import Observation, Observations, read_observations
 from .on_off import OnOffTable, count_on_off
 from .scaling import ScalingTables
@@ -28,6 +30,8 @@ __all__ = [
     "Acceptance",
     "CameraGeometry",
     "CameraGrid",
+    "DirectionRegressor",
+    "EnergyRegressor",
     "EventDataWarning",
     "EventFileError",
     "IRFs",
@@ -45,6 +49,7 @@ __all__ = [
     "ThrownSpectrum",
     "clean_images",
     "count_on_off",
+    "evaluate_reconstruction",
     "extract_hillas",
     "extract_image_arrays",
     "extract_irfs",
@@ -62,6 +67,8 @@ __all__ = [
     "read_known_sources",
     "read_observations",
     "reconstruct_stereo",
+    "train_direction",
+    "train_energy",
     "write_events",
     "write_irfs",
     "write_observations",

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from .._validation import check_real
 
 # An estimate that hardly grows with the energy cannot be inverted.
 LEAST_SLOPE = 0.3
 N_STEPS_PER_E = 4
+ARRAYS = ("zenith", "offset", "log_energy", "bias", "counts")
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,29 @@ class EnergyBias:
     bias: np.ndarray
     counts: np.ndarray
     scale: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, ready for JSON."""
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else float(value)
+            for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EnergyBias:
+        """Inverse of `to_dict`, for values that a file claims to hold."""
+        arrays = {name: np.array(values[name], dtype=float) for name in ARRAYS}
+        axes = [arrays[name] for name in ARRAYS[:3]]
+        shape = tuple(axis.size for axis in axes)
+        for axis in axes:
+            if axis.ndim != 1 or not axis.size or np.any(np.diff(axis) <= 0):
+                raise ValueError("the nodes of the energy correction must increase")
+        if arrays["bias"].shape != shape or arrays["counts"].shape != shape:
+            raise ValueError("the energy correction must have one value per node")
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("the energy correction must be finite")
+        scale = float(check_real("scale", values["scale"], at_least=0))
+        return cls(**(arrays | {"counts": arrays["counts"].astype(int)}), scale=scale)
 
     def correct(
         self, log_energy: np.ndarray, offset: np.ndarray, zenith: np.ndarray
@@ -122,8 +151,6 @@ def fit_bias(
 
 def _fill_nearest(values: np.ndarray) -> np.ndarray:
     """Give undefined nodes the value of the nearest one, along energy first."""
-    from scipy.ndimage import distance_transform_edt
-
     rows = distance_transform_edt(
         np.isnan(values), sampling=(1e4, 1e2, 1.0), return_distances=False, return_indices=True
     )

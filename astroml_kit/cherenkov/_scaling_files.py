@@ -19,24 +19,24 @@ from ._stereo_images import ImageCuts
 FORMAT = "astroml_kit scaling tables"
 FORMAT_VERSION = 1
 MOST_VALUES = 2**24
-GRIDS = {"gamma": ("width", "length", "log_energy_per_size"), "background": ("width", "length")}
-BIAS = ("zenith", "offset", "log_energy", "bias", "counts")
+SHAPES, ENERGY = ("width", "length"), ("log_energy_per_size", "log_height")
+# What has a mean, and what has a spread as well.
+MEANS = {"gamma": (*SHAPES, *ENERGY, "slope"), "background": SHAPES}
+SPREADS = {"gamma": (*SHAPES, *ENERGY), "background": SHAPES}
 
 
 def write_tables(tables: Any, path: str | os.PathLike[str]) -> Path:
     """Write ``ScalingTables``."""
     arrays: dict[str, np.ndarray] = {}
-    for name in GRIDS:
+    for name in MEANS:
         grid = getattr(tables, name)
         if grid is None:
             continue
         for axis, nodes in zip(AXES, grid.nodes, strict=True):
             arrays[f"{name}_nodes_{axis}"] = nodes
         arrays[f"{name}_counts"], arrays[f"{name}_served_by"] = grid.counts, grid.served_by
-        for quantity in GRIDS[name]:
-            arrays[f"{name}_mean_{quantity}"] = grid.means[quantity]
-            arrays[f"{name}_spread_{quantity}"] = grid.spreads[quantity]
-    arrays |= {f"bias_{name}": getattr(tables.bias, name) for name in BIAS}
+        for kind, moments in (("mean", grid.means), ("spread", grid.spreads)):
+            arrays |= {f"{name}_{kind}_{quantity}": v for quantity, v in moments.items()}
     header = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -44,7 +44,7 @@ def write_tables(tables: Any, path: str | os.PathLike[str]) -> Path:
         "n_events": tables.n_events,
         "n_background": tables.n_background,
         "min_count": tables.min_count,
-        "bias_scale": tables.bias.scale,
+        "bias": tables.bias.to_dict(),
         "arrays": {name: list(array.shape) for name, array in arrays.items()},
     }
     members = {"model.json": json.dumps(header, allow_nan=False, indent=1).encode()}
@@ -104,22 +104,16 @@ def _read_fields(members: dict[str, bytes]) -> dict[str, Any]:
     }
     grids = {
         name: _build_grid(arrays, name)
-        for name in GRIDS
+        for name in MEANS
         if name == "gamma" or f"{name}_counts" in arrays
     }
-    zenith, offset, energy, bias, counts = (arrays[f"bias_{name}"] for name in BIAS)
-    _check_axes([zenith, offset, energy])
-    shape = (len(zenith), len(offset), len(energy))
-    scale = float(header["bias_scale"])
-    if bias.shape != shape or counts.shape != shape or not 0 <= scale < np.inf:
-        raise ModelFileError("the energy correction must fit its axes.")
     sizes = {name: header[name] for name in ("n_events", "n_background", "min_count")}
     if any(type(value) is not int or value < 0 for value in sizes.values()):
         raise ModelFileError(f"{sorted(sizes)} must be counts.")
     return {
         "gamma": grids["gamma"],
         "background": grids.get("background"),
-        "bias": EnergyBias(zenith, offset, energy, bias, counts.astype(int), scale),
+        "bias": EnergyBias.from_dict(header["bias"]),
         "cuts": ImageCuts(**header["cuts"]),
         **sizes,
     }
@@ -143,8 +137,8 @@ def _build_grid(arrays: dict[str, np.ndarray], name: str) -> Grid:
     nodes = tuple(arrays[f"{name}_nodes_{axis}"] for axis in AXES)
     _check_axes(nodes)
     counts, served_by = arrays[f"{name}_counts"], arrays[f"{name}_served_by"]
-    means = {quantity: arrays[f"{name}_mean_{quantity}"] for quantity in GRIDS[name]}
-    spreads = {quantity: arrays[f"{name}_spread_{quantity}"] for quantity in GRIDS[name]}
+    means = {quantity: arrays[f"{name}_mean_{quantity}"] for quantity in MEANS[name]}
+    spreads = {quantity: arrays[f"{name}_spread_{quantity}"] for quantity in SPREADS[name]}
     shape = tuple(len(axis) for axis in nodes)
     if any(a.shape != shape for a in (counts, served_by, *means.values(), *spreads.values())):
         raise ModelFileError(f"{name} must have one value per bin.")

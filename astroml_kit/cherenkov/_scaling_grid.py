@@ -9,8 +9,10 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 AXES = ("zenith", "offset", "impact", "log_size")
-# A neighbour in impact or size is nearer than any in offset, and that than any in zenith.
-DISTANCES = (1e4, 1e2, 1.0, 1.0)
+# Neighbours in impact and size come first, then those in offset, and only then other zeniths.
+DISTANCES = (1e4, 2.0, 1.0, 1.0)
+# How many images of its own outweigh what a node hears from the others about its slope.
+PRIOR_IMAGES = 100.0
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,13 @@ def fill_grid(
     quantities: dict[str, np.ndarray],
     *,
     min_count: int,
+    slope_of: tuple[str, str] | None = None,
 ) -> Grid:
-    """Sum up images at their nearest node; nodes with few images use the nearest full one's."""
+    """Sum up images at their nearest node; nodes with few images use the nearest full one's.
+
+    With ``slope_of=(name, other)`` the means gain "slope", d name / d other within a node, and the
+    spread of ``name`` is what is left about that line.
+    """
     shape = tuple(len(axis) for axis in nodes)
     nearest = [
         np.searchsorted((axis[1:] + axis[:-1]) / 2, values)
@@ -99,11 +106,41 @@ def fill_grid(
     served_by = np.ravel_multi_index(tuple(indices), shape)
     means, spreads = {}, {}
     n = np.maximum(counts, 1)
+    if slope_of is not None:
+        name, other = slope_of
+        means["slope"], spread = _find_slope(
+            quantities[name], quantities[other], flat, np.asarray(nearest[2]), counts
+        )
+        means["slope"], spreads[name] = means["slope"][served_by], spread[served_by]
     for name, values in quantities.items():
         mean = np.bincount(flat, values, size) / n
         square = np.bincount(flat, (values - mean[flat]) ** 2, size) / np.maximum(counts - 1, 1)
-        means[name], spreads[name] = mean[served_by], np.sqrt(square)[served_by]
+        means[name] = mean[served_by]
+        spreads.setdefault(name, np.sqrt(square)[served_by])
     return Grid(nodes, counts.reshape(shape), served_by, means, spreads)
+
+
+def _find_slope(
+    y: np.ndarray, x: np.ndarray, flat: np.ndarray, impact: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Slope of y against x within each node, drawn towards that of all nodes at its impact."""
+    size, n = len(counts), np.maximum(counts, 1)
+    dx = x - (np.bincount(flat, x, size) / n)[flat]
+    dy = y - (np.bincount(flat, y, size) / n)[flat]
+    tiny = np.finfo(float).tiny
+    overall = np.sum(dx * dy) / max(np.sum(dx**2), tiny)
+    variance = np.mean(dx**2)
+    weight = PRIOR_IMAGES * variance
+    common = (np.bincount(impact, dx * dy) + weight * overall) / (
+        np.bincount(impact, dx**2) + weight + tiny
+    )
+    prior = np.full(size, overall)
+    prior[flat] = common[impact]
+    slope = (np.bincount(flat, dx * dy, size) + weight * prior) / (
+        np.bincount(flat, dx**2, size) + weight + tiny
+    )
+    left = np.bincount(flat, (dy - slope[flat] * dx) ** 2, size)
+    return slope, np.sqrt(left / np.maximum(counts - 1, 1))
 
 
 def _find_corners(

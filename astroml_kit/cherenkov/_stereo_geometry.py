@@ -12,6 +12,10 @@ import numpy as np
 
 from ._stereo_images import StereoImages
 
+# How the images of simulated gammas scatter about the true axis: their variance over that of the
+# photons alone, and what is left of large images (rad).
+NOISE = 4.2
+LEAST_CENTROID, LEAST_ANGLE = np.radians(0.005), np.radians(0.9)
 # The first guess of how far a source lies from an image, rad, and a core from a telescope, m.
 FIRST_LEVER, FIRST_IMPACT = np.radians(1.0), 120.0
 LEAST_LEVER, LEAST_IMPACT = np.radians(0.1), 20.0
@@ -89,11 +93,15 @@ def find_meeting(
 
 
 def estimate_axis_errors(images: StereoImages) -> tuple[np.ndarray, np.ndarray]:
-    """Variances of the centroid across the axis (rad^2) and of the axis' angle (rad^2)."""
-    width, length, n = images.width, images.length, images.intensity
-    centroid = width**2 / n
+    """Variances of the centroid across the axis (rad^2) and of the axis' angle (rad^2).
+
+    Those of n photons drawn from an ellipse, times what pixels, noise and cleaning add, plus what
+    showers fluctuate.
+    """
+    width, length, n = images.width, images.length, images.intensity / NOISE
     stretch = np.maximum(length**2 - width**2, 0.05 * length**2)
-    angle = (width * length / stretch) ** 2 / n
+    centroid = width**2 / n + LEAST_CENTROID**2
+    angle = (width * length / stretch) ** 2 / n + LEAST_ANGLE**2
     return centroid, angle
 
 

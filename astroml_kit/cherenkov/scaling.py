@@ -24,8 +24,10 @@ from ._stereo_geometry import Geometry, reconstruct_geometry
 from ._stereo_images import ImageCuts, StereoImages, select_images
 
 SHAPES = ("width", "length")
-ENERGY = "log_energy_per_size"
-SIZES = np.geomspace(50.0, 2e5, 25)
+ENERGY, HEIGHT = "log_energy_per_size", "log_height"
+# Heights further from the mean than this factor say more about the reconstruction.
+MOST_HEIGHT = np.log(2.0)
+SIZES = np.geomspace(50.0, 2e5, 17)
 IMPACTS = np.arange(12.5, 500.0, 25.0)
 OFFSETS = np.array([0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
 MOST_ZENITHS = 12
@@ -139,8 +141,11 @@ class ScalingTables:
         good = geometry.is_valid[selected.event]
         quantities = {name: getattr(selected, name)[good] for name in SHAPES}
         quantities[ENERGY] = (truth[selected.event] - np.log(selected.intensity))[good]
+        quantities[HEIGHT] = np.log(geometry.h_max)[selected.event][good]
         places = tuple(values[good] for values in _find_places(selected, geometry))
-        grid = fill_grid(nodes, places, quantities, min_count=int(min_count))
+        grid = fill_grid(
+            nodes, places, quantities, min_count=int(min_count), slope_of=(ENERGY, HEIGHT)
+        )
         off, n_background = None, 0
         if background is not None:
             other = select_images(background, telescopes, cuts, zenith=zenith)
@@ -150,9 +155,8 @@ class ScalingTables:
             quantities = {name: getattr(other, name)[good] for name in SHAPES}
             off = fill_grid(nodes, places, quantities, min_count=int(min_count))
             n_background = int(shape.is_valid.sum())
-        estimate, spread, _ = _estimate_energy(
-            selected, grid.interpolate(_find_places(selected, geometry))
-        )
+        lookup = grid.interpolate(_find_places(selected, geometry))
+        estimate, spread, _ = _estimate_energy(selected, geometry, lookup)
         valid = geometry.is_valid
         bias = fit_bias(
             estimate[valid],
@@ -196,7 +200,8 @@ class ScalingTables:
         columns = {"reco_impact": geometry.impact * u.m}
         lookup, off = self._look_up(selected, geometry)
         columns |= {f"scaled_{n}": v for n, v in _scale_shapes(selected, lookup, off).items()}
-        columns["image_energy"] = np.exp(lookup.mean(ENERGY)) * selected.intensity * u.TeV
+        energy = np.exp(_estimate_image_energy(selected, geometry, lookup))
+        columns["image_energy"] = energy * u.TeV
         for name, values in columns.items():
             values[~np.isfinite(geometry.impact)] = np.nan
             column = np.full(len(images), np.nan) * getattr(values, "unit", 1)
@@ -214,7 +219,7 @@ class ScalingTables:
             columns[f"mean_scaled_{name}"] = mean
             square = selected.add((values - mean[selected.event]) ** 2) / n
             columns[f"scaled_{name}_std"] = np.sqrt(square)
-        estimate, spread, rms = _estimate_energy(selected, lookup)
+        estimate, spread, rms = _estimate_energy(selected, geometry, lookup)
         log_energy, stretch = self.bias.correct(
             np.where(geometry.is_valid, estimate, 0.0),
             np.where(geometry.is_valid, _find_offsets(geometry), 0.0),
@@ -282,11 +287,20 @@ def _scale_shapes(
     return scaled
 
 
+def _estimate_image_energy(
+    selected: StereoImages, geometry: Geometry, lookup: Lookup
+) -> np.ndarray:
+    """ln(E / TeV) of each image: a higher shower gives less light at the same energy."""
+    higher = np.log(geometry.h_max)[selected.event] - lookup.mean(HEIGHT)
+    higher = np.clip(higher, -MOST_HEIGHT, MOST_HEIGHT)
+    return np.log(selected.intensity) + lookup.mean(ENERGY) + lookup.mean("slope") * higher
+
+
 def _estimate_energy(
-    selected: StereoImages, lookup: Lookup
+    selected: StereoImages, geometry: Geometry, lookup: Lookup
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weighted mean of ln(E / TeV) over the images, its predicted error, and the rms."""
-    value = np.log(selected.intensity) + lookup.mean(ENERGY)
+    value = _estimate_image_energy(selected, geometry, lookup)
     weight = 1 / np.maximum(lookup.spread(ENERGY), 1e-3) ** 2
     total = selected.add(weight)
     with np.errstate(divide="ignore", invalid="ignore"):
