@@ -11,6 +11,7 @@
 `plot_significance_map`             significance over the sky, exclusions and sources
 `plot_significance_distribution`    how often each occurs in a map, with the fitted null
 `plot_camera_image`                 charges in a camera, cleaned pixels and the Hillas ellipse
+`plot_history`                      losses of a training, and where overfitting begins
 ==================================  ================================================================
 
 Every function draws on ``ax`` or on new axes, returns the axes and never shows or saves them:
@@ -28,10 +29,12 @@ from .counts import (
     plot_theta_squared,
 )
 from .maps import plot_significance_distribution, plot_significance_map
+from .training import plot_history
 
 __all__ = [
     "plot_camera_image",
     "plot_gain",
+    "plot_history",
     "plot_on_off",
     "plot_reliability",
     "plot_roc",
