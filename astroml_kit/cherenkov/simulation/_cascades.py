@@ -36,8 +36,8 @@ from ._physics import (
 from ._random import exponential, uniform
 
 PHOTON, ELECTRON = 0, 1
-NUCLEON, PION = 0, 1
-MAX_AXES, MAX_MUONS, MAX_STACK = 4000, 4000, 20_000
+NUCLEON, PION, NEUTRAL = 0, 1, 2
+MAX_AXES, MAX_MUONS, MAX_STACK, MAX_SECONDARIES = 4000, 4000, 20_000, 2000
 FEWEST_ELECTRONS = 0.02  # in a bin of an axis that is followed further
 
 # Greisen's average profile, N and N x age: steps of 0.1 radiation lengths and of 10 % in energy.
@@ -83,6 +83,8 @@ class Shower(NamedTuple):
         Origin, slope, distance of birth, energy.
     stack : ndarray, shape (MAX_STACK, 7)
         Particles to follow.
+    secondaries : ndarray, shape (MAX_SECONDARIES, 3)
+        Of the interaction at hand.
     """
 
     n: np.ndarray
@@ -92,6 +94,7 @@ class Shower(NamedTuple):
     filled: np.ndarray
     muon: np.ndarray
     stack: np.ndarray
+    secondaries: np.ndarray
 
 
 def make_shower(n_bins: int) -> Shower:
@@ -100,6 +103,7 @@ def make_shower(n_bins: int) -> Shower:
         np.zeros(2, np.int64), np.zeros((MAX_AXES, 2)), np.zeros((MAX_AXES, 2)),
         np.zeros((MAX_AXES + 1, 2, n_bins)), np.zeros((MAX_AXES + 1, 2), np.int64),
         np.zeros((MAX_MUONS, 6)), np.zeros((MAX_STACK, 7)),
+        np.zeros((MAX_SECONDARIES, 3)),
     )  # fmt: skip
 
 
@@ -244,7 +248,7 @@ def _start_axis(shower, origin_x, origin_y, slope_x, slope_y, depth):
 @njit(cache=True, nogil=True)
 def _emit(state, shower, top, kind, energy, pt, x, y, tx, ty, depth, distance, profiles):
     """Send out a secondary: a pi0 becomes an axis, a hadron goes on the stack. New top."""
-    lowest = NEUTRAL_ENERGY_MIN if kind == 2 else HADRON_ENERGY_MIN
+    lowest = NEUTRAL_ENERGY_MIN if kind == NEUTRAL else HADRON_ENERGY_MIN
     if energy < lowest:
         return top
     # Gamma(2) in pT: exponential in transverse mass
@@ -252,7 +256,7 @@ def _emit(state, shower, top, kind, energy, pt, x, y, tx, ty, depth, distance, p
     phi = 2 * np.pi * uniform(state)
     sx, sy = tx + angle * np.cos(phi), ty + angle * np.sin(phi)
     px, py = x - sx * distance, y - sy * distance
-    if kind == 2:
+    if kind == NEUTRAL:
         axis = _start_axis(shower, px, py, sx, sy, depth)
         electrons = shower.electrons[axis]
         split = min(max(energy / 8, 3.0), 100.0)
@@ -282,9 +286,54 @@ def _decay(state, shower, energy, px, py, tx, ty, distance):
 
 
 @njit(cache=True, nogil=True)
+def draw_secondaries(state, kind, energy, secondaries):
+    """Share the energy of an interacting hadron, the leading particle first.
+
+    Parameters
+    ----------
+    secondaries : ndarray, shape (n_max, 3)
+        Kind (`NEUTRAL` for pi0), energy, mean transverse momentum.
+
+    Returns
+    -------
+    n : int
+        Number of secondaries.
+    """
+    if kind == PION:
+        power, leading = PION_POWER, PION_LEADING
+        secondaries[0, 0] = NEUTRAL if uniform(state) < CHARGE_EXCHANGE else PION
+        secondaries[0, 2] = PT_MEAN
+    else:
+        power, leading = NUCLEON_POWER, NUCLEON_LEADING
+        secondaries[0, 0], secondaries[0, 2] = NUCLEON, PT_LEADING
+    secondaries[0, 1] = energy * leading * uniform(state)
+    available = energy - secondaries[0, 1]
+    left = available
+    lowest = np.log(NEUTRAL_ENERGY_MIN / available)
+    n = 1
+    while left > NEUTRAL_ENERGY_MIN and n < secondaries.shape[0]:
+        fraction = np.exp(lowest * uniform(state))
+        while uniform(state) > (1 - fraction) ** power:
+            fraction = np.exp(lowest * uniform(state))
+        part = min(fraction * available, left)
+        left -= part
+        draw = uniform(state)
+        if draw < SHARE_NEUTRAL:
+            secondaries[n, 0] = NEUTRAL
+        elif draw < SHARE_NEUTRAL + SHARE_CHARGED:
+            secondaries[n, 0] = PION
+        else:
+            secondaries[n, 0] = NUCLEON
+        secondaries[n, 1], secondaries[n, 2] = part, PT_MEAN
+        n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
 def follow_hadron(state, shower, energy, first, grid, profiles):
     """Follow a nucleon whose first interaction is at the depth ``first``."""
     end = grid[0, -1]
+    secondaries = shower.secondaries
     top = 1
     row = shower.stack[0]
     row[:] = 0.0
@@ -309,33 +358,6 @@ def follow_hadron(state, shower, energy, first, grid, profiles):
         is_first = False
         distance = find_distance(depth, grid)
         x, y = px + tx * distance, py + ty * distance
-        left = energy
-        power = NUCLEON_POWER
-        if kind == PION:
-            power = PION_POWER
-            lead = energy * PION_LEADING * uniform(state)
-            out = 2 if uniform(state) < CHARGE_EXCHANGE else PION
-            pt = PT_MEAN
-        else:
-            lead = energy * NUCLEON_LEADING * uniform(state)
-            out, pt = NUCLEON, PT_LEADING
-        top = _emit(state, shower, top, out, lead, pt, x, y, tx, ty, depth, distance, profiles)
-        left -= lead
-        lowest = NEUTRAL_ENERGY_MIN / left
-        scale = left
-        while left > NEUTRAL_ENERGY_MIN:
-            fraction = lowest ** uniform(state)
-            while uniform(state) > (1 - fraction) ** power:
-                fraction = lowest ** uniform(state)
-            part = min(fraction * scale, left)
-            left -= part
-            draw = uniform(state)
-            if draw < SHARE_NEUTRAL:
-                out = 2
-            elif draw < SHARE_NEUTRAL + SHARE_CHARGED:
-                out = PION
-            else:
-                out = NUCLEON
-            top = _emit(
-                state, shower, top, out, part, PT_MEAN, x, y, tx, ty, depth, distance, profiles
-            )
+        for i in range(draw_secondaries(state, kind, energy, secondaries)):
+            out, part, pt = int(secondaries[i, 0]), secondaries[i, 1], secondaries[i, 2]
+            top = _emit(state, shower, top, out, part, pt, x, y, tx, ty, depth, distance, profiles)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import os
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -250,10 +253,21 @@ def iter_showers(particle: str = "gamma", *, n_showers: int, **options: Any) -> 
     `~astropy.table.QTable`
         The images of one chunk of showers.
     """
+    unknown = sorted(set(options) - set(inspect.signature(simulate_showers).parameters))
+    if unknown:
+        raise TypeError(f"iter_showers has no option {unknown[0]!r}; see simulate_showers.")
     job, todo = _plan(particle, n_showers, **options)
     folder, progress = options.get("folder"), options.get("progress", True)
-    n_workers = int(check_real("n_workers", options.get("n_workers", 1), at_least=1))
-    store = None if folder is None else _chunks.ChunkStore(Path(folder), asdict(job.thrown))
+    n_workers = _read_count("n_workers", options.get("n_workers", 1))
+    store = None if folder is None else _chunks.ChunkStore(Path(folder), job.describe())
+    return _run(job, todo, store, n_workers, progress)
+
+
+def _run(
+    job: _Job, todo: list[tuple[int, int]], store: Any, n_workers: int, progress: bool
+) -> Iterator[QTable]:
+    """Chunks in order, by one process or several."""
+    particle, n_showers = job.thrown.particle, job.thrown.n_showers
     with tqdm(
         total=n_showers, desc=particle, unit=" showers", disable=None if progress else True
     ) as bar:
@@ -285,18 +299,33 @@ class _Job:
     positions: tuple[tuple[float, float], ...]
     mirror_areas: tuple[float, ...]
     camera: CameraGeometry
-    thresholds: tuple[float, float]
+    thresholds: tuple[float, ...]
     min_telescopes: int
     min_light: float
     max_cog: float
     min_charge: float
     images: bool
 
+    def describe(self) -> dict[str, Any]:
+        """Everything that the images depend on, ready for JSON."""
+        camera = np.stack([self.camera.pixel_x.value, self.camera.pixel_y.value])
+        array = json.dumps([self.tel_id, self.positions, self.mirror_areas])
+        return asdict(self.thrown) | {
+            "telescopes": f"{len(self.tel_id)}, {zlib.crc32(array.encode()):08x}",
+            "camera": f"{self.camera.name}, {zlib.crc32(camera.tobytes()):08x}",
+            "thresholds": list(self.thresholds),
+            "min_telescopes": self.min_telescopes,
+            "min_light": self.min_light,
+            "max_cog": self.max_cog,
+            "min_charge": self.min_charge,
+            "images": self.images,
+        }
+
 
 def _plan(particle: str, n_showers: int, **options: Any) -> tuple[_Job, list[tuple[int, int]]]:
     """Check the arguments once; ranges of showers to follow."""
     check_choice("particle", particle, PARTICLES)
-    n_showers = int(check_real("n_showers", n_showers, at_least=1))
+    n_showers = _read_count("n_showers", n_showers)
     low, high, index, n_uses = _DEFAULTS[particle]
     given = {key: value for key, value in options.items() if value is not None}
     point = particle == "gamma" and "view_cone" not in given
@@ -305,7 +334,7 @@ def _plan(particle: str, n_showers: int, **options: Any) -> tuple[_Job, list[tup
     thrown = ThrownShowers(
         particle=particle,
         n_showers=n_showers,
-        n_uses=int(check_real("n_uses", given.get("n_uses", n_uses), at_least=1)),
+        n_uses=_read_count("n_uses", given.get("n_uses", n_uses)),
         energy_min=_read("energy_min", given.get("energy_min", low / 1e3), u.TeV),
         energy_max=_read("energy_max", given.get("energy_max", high / 1e3), u.TeV),
         index=float(check_real("index", given.get("index", index))),
@@ -322,10 +351,20 @@ def _plan(particle: str, n_showers: int, **options: Any) -> tuple[_Job, list[tup
         raise invalid("zenith", "between 0 and 60 deg", thrown.zenith)
     telescopes = given.get("telescopes", make_array())
     check_columns(telescopes.colnames, ["tel_id", "x", "y"], where="telescopes")
-    areas = np.full(len(telescopes), MIRROR_AREA)
+    n_telescopes = len(telescopes)
+    if n_telescopes == 0:
+        raise invalid("telescopes", "a table with at least one row", "none")
+    areas = np.full(n_telescopes, MIRROR_AREA)
     if "mirror_area" in telescopes.colnames:
         areas = u.Quantity(telescopes["mirror_area"], u.m**2).value
+        check_real("mirror_area", areas, above=0)
+    min_telescopes = _read_count("min_telescopes", given.get("min_telescopes", 2))
+    if min_telescopes > n_telescopes:
+        rule = f"at most the {n_telescopes} telescopes there are"
+        raise invalid("min_telescopes", rule, min_telescopes)
     camera = given.get("camera", make_camera())
+    if not isinstance(camera, CameraGeometry):
+        raise invalid("camera", "a CameraGeometry", camera, "Use read_camera.")
     if camera.unit != u.deg:
         raise invalid("camera", "in angles", camera.name, "Use camera.to_angular(focal_length).")
     cosine = np.cos(np.radians(thrown.zenith))
@@ -336,8 +375,11 @@ def _plan(particle: str, n_showers: int, **options: Any) -> tuple[_Job, list[tup
         tuple(map(tuple, positions)),
         tuple(areas),
         camera,
-        (given.get("picture_threshold", 10.0), given.get("boundary_threshold", 5.0)),
-        int(check_real("min_telescopes", given.get("min_telescopes", 2), at_least=1)),
+        tuple(
+            float(check_real(name, given.get(name, usual), above=0))
+            for name, usual in (("picture_threshold", 10.0), ("boundary_threshold", 5.0))
+        ),
+        min_telescopes,
         float(check_real("min_light", given.get("min_light", 40.0), at_least=0)),
         float(check_real("max_cog", given.get("max_cog", 3.5), above=0)),
         float(check_real("min_charge", given.get("min_charge", 0.0), at_least=0)),
@@ -349,7 +391,17 @@ def _plan(particle: str, n_showers: int, **options: Any) -> tuple[_Job, list[tup
 
 def _read(name: str, value: Any, unit: u.UnitBase) -> float:
     """Quantity or plain number to a plain number."""
-    return float(check_real(name, u.Quantity(value, unit).value))
+    try:
+        return float(check_real(name, u.Quantity(value, unit).value))
+    except (u.UnitConversionError, TypeError) as error:
+        raise invalid(name, f"in {unit} or a plain number of {unit}", value) from error
+
+
+def _read_count(name: str, value: Any) -> int:
+    """An integer of at least 1."""
+    if check_real(name, value, at_least=1).ndim or int(value) != value:
+        raise invalid(name, "an integer >= 1", value)
+    return int(value)
 
 
 def draw_energies(thrown: ThrownShowers, n: int, rng: np.random.Generator) -> np.ndarray:
