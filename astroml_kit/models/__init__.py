@@ -4,6 +4,7 @@ from ._archive import ModelFileError
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
 from .files import load_model, save_model
+from .image_classifier import ImageClassifier
 from .neural import NeuralClassifier, NeuralRegressor
 from .zoo import list_models
 
@@ -11,6 +12,7 @@ __all__ = [
     "BDTClassifier",
     "BDTRegressor",
     "BandedClassifier",
+    "ImageClassifier",
     "ModelFileError",
     "NeuralClassifier",
     "NeuralRegressor",

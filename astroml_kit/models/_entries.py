@@ -10,11 +10,19 @@ import numpy as np
 from ._archive import ModelFileError
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
+from .image_classifier import ImageClassifier
 from .neural import NeuralClassifier, NeuralRegressor
 
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
-    for cls in (BDTClassifier, BDTRegressor, BandedClassifier, NeuralClassifier, NeuralRegressor)
+    for cls in (
+        BDTClassifier,
+        BDTRegressor,
+        BandedClassifier,
+        ImageClassifier,
+        NeuralClassifier,
+        NeuralRegressor,
+    )
 }
 # What may serve a band.
 INSIDE = ("BDTClassifier", "NeuralClassifier")

@@ -176,7 +176,9 @@ class ImageScaler(Scaler):
 
     def transform(self, X: np.ndarray, *, stretch: str) -> np.ndarray:
         """Return images for the network."""
-        unit, mean, scale = (a[:, None, None] for a in (self.unit, self.mean, self.scale))
+        unit, mean, scale = (
+            a.astype(X.dtype)[:, None, None] for a in (self.unit, self.mean, self.scale)
+        )
         return (stretch_images(X / unit, stretch) - mean) / scale
 
 
