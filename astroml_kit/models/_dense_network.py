@@ -10,7 +10,15 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import validate_data
 
 from .._validation import check_choice, invalid
-from ._network_inputs import MISSING, Scaler, TableScaler, check_missing
+from ._network_inputs import (
+    MISSING,
+    SCALINGS,
+    QuantileScaler,
+    Scaler,
+    StandardScaler,
+    TableScaler,
+    check_missing,
+)
 from ._neural_estimator import MOST_LAYERS, MOST_WIDTH, NeuralEstimator
 from ._rows import check_rows
 
@@ -22,6 +30,7 @@ class DenseNetwork(NeuralEstimator):
     """Fully connected layers on the columns of a table."""
 
     hidden_layers: tuple[int, ...]
+    scaling: str
     missing: str
     n_features_in_: int
     _inputs: TableScaler
@@ -33,6 +42,7 @@ class DenseNetwork(NeuralEstimator):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        check_choice("scaling", self.scaling, SCALINGS)
         check_choice("missing", self.missing, MISSING)
         widths = self.hidden_layers
         rule = f"a tuple of at most {MOST_LAYERS} whole numbers from 1 to {MOST_WIDTH}"
@@ -70,7 +80,11 @@ class DenseNetwork(NeuralEstimator):
         return [str(name) for name in getattr(self, "feature_names_in_", ())]
 
     def _measure_inputs(self, X: np.ndarray, weight: np.ndarray | None) -> Scaler:
-        return TableScaler.measure(X, weight, missing=self.missing)
+        flagged = np.isnan(X).any(axis=0) & (self.missing == "indicator")
+        return self._get_scaler_class().measure(X, weight, flagged=flagged)
+
+    def _get_scaler_class(self) -> type[QuantileScaler] | type[StandardScaler]:
+        return QuantileScaler if self.scaling == "quantile" else StandardScaler
 
     def _transform_inputs(self, X: np.ndarray) -> np.ndarray:
         return self._inputs.transform(X)
@@ -79,7 +93,7 @@ class DenseNetwork(NeuralEstimator):
         from ._networks import build_dense
 
         return build_dense(
-            self._inputs.input_shape[0],
+            self._inputs.n_inputs,
             self._count_columns(),
             hidden_layers=self.hidden_layers,
             activation=self.activation,
@@ -90,6 +104,6 @@ class DenseNetwork(NeuralEstimator):
         return self.n_outputs_
 
     def _read_scalers(self, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-        self._inputs = TableScaler.from_arrays(arrays["inputs"])
-        if self._inputs.mean.shape != (self.n_features_in_,):
+        self._inputs = self._get_scaler_class().from_arrays(arrays["inputs"])
+        if len(self._inputs.flagged) != self.n_features_in_:
             raise ValueError("the input scaler must have one entry per feature")

@@ -7,8 +7,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
-MISSING = ("indicator", "mean", "error")
+MISSING = ("indicator", "fill", "error")
+SCALINGS = ("quantile", "standard")
+MOST_KNOTS = 129
 STRETCHES = ("asinh", "sqrt", "none")
 
 
@@ -54,48 +57,114 @@ class Scaler:
         return scaler
 
     def check(self) -> None:
-        """Raise unless every array is finite and every scale positive."""
-        shapes = set()
+        """Raise unless the arrays are finite, of one length, ascending or positive as needed."""
+        lengths = set()
         for field in fields(self):
             value = getattr(self, field.name)
-            shapes.add(value.shape)
             if value.dtype != (bool if field.name == "flagged" else np.float64):
                 raise ValueError(f"{field.name} must have another type, got {value.dtype}.")
+            if value.ndim != (2 if field.name in ("knots", "scores") else 1) or value.size == 0:
+                raise ValueError(f"{field.name} must have one entry per feature.")
             if not np.isfinite(value).all() or (field.name == "scale" and not (value > 0).all()):
                 raise ValueError(f"{field.name} must be finite, and a scale > 0.")
-        if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+            if value.ndim == 2 and not (np.diff(value, axis=1) >= 0).all():
+                raise ValueError(f"{field.name} must ascend.")
+            lengths.add(len(value))
+        if len(lengths) != 1:
             raise ValueError("the arrays must have one entry per feature.")
 
 
 @dataclass(frozen=True)
 class TableScaler(Scaler):
-    """Standardise columns; NaN becomes the mean, with a column beside it that says so.
+    """Bring columns to a common range; NaN becomes 0, with a column beside it that says so.
 
     ``flagged`` marks the features that get such a column: those with NaN in the training rows,
     when missing values are to be told to the network.
     """
 
-    mean: np.ndarray
-    scale: np.ndarray
     flagged: np.ndarray
 
-    @classmethod
-    def measure(cls, X: np.ndarray, weight: np.ndarray | None, *, missing: str) -> TableScaler:
-        """Measure the training rows."""
-        mean, scale = measure_columns(X, weight)
-        flagged = np.isnan(X).any(axis=0) & (missing == "indicator")
-        return cls(mean, scale, flagged)
-
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one row as the network sees it."""
-        return (len(self.mean) + int(self.flagged.sum()),)
+    def n_inputs(self) -> int:
+        """Length of a row as the network sees it."""
+        return len(self.flagged) + int(self.flagged.sum())
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """Return the rows for the network, float64."""
         gone = np.isnan(X)
-        rows = np.where(gone, 0.0, (X - self.mean) / self.scale)
+        rows = np.where(gone, 0.0, self._scale(X))
         return np.column_stack([rows, gone[:, self.flagged]])
+
+    def _scale(self, X: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class StandardScaler(TableScaler):
+    """Subtract the mean of each column, divide by its standard deviation."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def measure(
+        cls, X: np.ndarray, weight: np.ndarray | None, *, flagged: np.ndarray
+    ) -> StandardScaler:
+        """Measure the training rows."""
+        return cls(flagged, *measure_columns(X, weight))
+
+    def _scale(self, X: np.ndarray) -> np.ndarray:
+        return (X - self.mean) / self.scale
+
+
+@dataclass(frozen=True)
+class QuantileScaler(TableScaler):
+    """Replace each value by the normal deviate of its rank among the training rows.
+
+    Linear between the knots; a value beyond the training rows counts as being at their edge. The
+    median becomes 0, and so does NaN.
+    """
+
+    knots: np.ndarray
+    scores: np.ndarray
+
+    @classmethod
+    def measure(
+        cls, X: np.ndarray, weight: np.ndarray | None, *, flagged: np.ndarray
+    ) -> QuantileScaler:
+        """Measure the training rows."""
+        pairs = [find_normal_scores(column, weight) for column in X.T]
+        width = max(len(knots) for knots, _ in pairs)
+        knots, scores = (
+            np.array([np.pad(pair[k], (0, width - len(pair[k])), mode="edge") for pair in pairs])
+            for k in (0, 1)
+        )
+        return cls(flagged, knots, scores)
+
+    def _scale(self, X: np.ndarray) -> np.ndarray:
+        columns = zip(X.T, self.knots, self.scores, strict=True)
+        return np.column_stack([np.interp(x, knots, scores) for x, knots, scores in columns])
+
+
+def find_normal_scores(
+    column: np.ndarray, weight: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return values of a column and their normal deviates: its weighted distribution as a curve.
+
+    The level of a value is the summed weight below it plus half its own.
+    """
+    seen = ~np.isnan(column)
+    if not seen.any():
+        return np.zeros(1), np.zeros(1)
+    values, place = np.unique(column[seen], return_inverse=True)
+    share = np.bincount(place, weights=None if weight is None else weight[seen])
+    level = (np.cumsum(share) - 0.5 * share) / share.sum()
+    scores = ndtri(level)
+    if len(values) <= MOST_KNOTS:
+        return values, scores
+    even = np.linspace(scores[0], scores[-1], MOST_KNOTS)
+    knots = np.interp(ndtr(even), level, values)
+    return np.maximum.accumulate(knots), even
 
 
 def check_missing(
@@ -105,7 +174,7 @@ def check_missing(
 
     ``flagged`` is None in training, when NaN in any feature can still be learned from.
     """
-    if missing == "mean" or (missing == "indicator" and flagged is None):
+    if missing == "fill" or (missing == "indicator" and flagged is None):
         return
     gone = np.isnan(X).any(axis=0)
     if missing == "indicator" and flagged is not None:
@@ -116,11 +185,11 @@ def check_missing(
     if missing == "error":
         raise ValueError(
             f"X must not contain NaN, got some in the features {where}. "
-            "Choose missing='indicator' or missing='mean', or drop the rows."
+            "Choose missing='indicator' or missing='fill', or drop the rows."
         )
     raise ValueError(
         f"X must not contain NaN in features that were never missing in training, got some in "
-        f"{where}. Train with missing='mean', or drop the rows."
+        f"{where}. Train with missing='fill', or drop the rows."
     )
 
 

@@ -23,13 +23,13 @@ class NeuralClassifier(NetworkClassifier, DenseNetwork):
     """A neural network for classes: fully connected layers, trained with early stopping.
 
     The output is a sigmoid for two classes, a softmax for more, and independent sigmoids where
-    ``y`` has a column of 0 and 1 per label. Columns are standardised inside, with the mean and
-    spread of the training rows.
+    ``y`` has a column of 0 and 1 per label. Columns are brought to a common range inside, as
+    measured on the training rows.
 
     Parameters
     ----------
     hidden_layers : tuple of int
-        Width of each hidden layer; empty is logistic regression.
+        Width of each hidden layer; empty is logistic regression on the scaled columns.
     activation : {"relu", "leaky_relu", "silu", "hardswish", "tanh", "sigmoid"}
         Between the layers.
     dropout : float
@@ -64,10 +64,14 @@ class NeuralClassifier(NetworkClassifier, DenseNetwork):
         See ``early_stopping``.
     class_weight : None, "balanced" or mapping of label to weight
         Multiplies the sample weights; "balanced" gives each class the same sum.
-    missing : {"indicator", "mean", "error"}
-        What NaN in ``X`` means. "indicator": the mean, with one more input per feature that says
-        so; NaN at predict in a feature that had none in training is refused. "mean": the mean.
-        "error": refused.
+    scaling : {"quantile", "standard"}
+        "quantile": each value becomes the normal deviate of its rank among the training rows,
+        which suits the long tails of charges and energies; beyond the training rows it counts as
+        being at their edge. "standard": mean 0 and standard deviation 1.
+    missing : {"indicator", "fill", "error"}
+        What becomes of NaN in ``X``. "indicator": the median (mean, for "standard") takes its
+        place, with one more input per feature that says so; NaN at predict in a feature that had
+        none in training is refused. "fill": the median or mean alone. "error": refused.
     precision : {"auto", "float32", "float64"}
         Of weights and arithmetic; "auto" is double on "cpu" and single elsewhere.
     device : str
@@ -97,7 +101,7 @@ class NeuralClassifier(NetworkClassifier, DenseNetwork):
     interrupted_ : bool
         Whether Ctrl-C ended the training; the weights so far are kept, with a warning.
     module_ : torch.nn.Module
-        The network; its inputs are standardised.
+        The network; it takes scaled inputs.
     feature_names_in_ : ndarray of str
         When ``X`` was a `Samples` with names or a data frame; checked at predict.
 
@@ -135,6 +139,7 @@ class NeuralClassifier(NetworkClassifier, DenseNetwork):
         validation_fraction: float = 0.15,
         n_iter_no_change: int = 20,
         class_weight: Any = None,
+        scaling: str = "quantile",
         missing: str = "indicator",
         precision: str = "auto",
         device: str = "cpu",
@@ -161,6 +166,7 @@ class NeuralClassifier(NetworkClassifier, DenseNetwork):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
+        self.scaling = scaling
         self.missing = missing
         self.precision = precision
         self.device = device
@@ -214,9 +220,9 @@ class NeuralRegressor(RegressorMixin, DenseNetwork):
         not what the model does not know. ``predict(X, return_std=True)`` returns both.
     hidden_layers, activation, dropout, l1, l2, optimizer, momentum, learning_rate, schedule, \
 schedule_epochs, schedule_factor, clip_norm, batch_size, max_epochs, early_stopping, \
-validation_fraction, n_iter_no_change, missing, precision, device, n_jobs, checkpoint, progress, \
-random_state
-        As for `NeuralClassifier`. Without hidden layers it is linear regression.
+validation_fraction, n_iter_no_change, scaling, missing, precision, device, n_jobs, checkpoint, \
+progress, random_state
+        As for `NeuralClassifier`.
 
     Attributes
     ----------
@@ -261,6 +267,7 @@ random_state
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.15,
         n_iter_no_change: int = 20,
+        scaling: str = "quantile",
         missing: str = "indicator",
         precision: str = "auto",
         device: str = "cpu",
@@ -288,6 +295,7 @@ random_state
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.scaling = scaling
         self.missing = missing
         self.precision = precision
         self.device = device

@@ -16,7 +16,10 @@ from astroml_kit.models import (
     BandedClassifier,
     BDTClassifier,
     BDTRegressor,
+    ImageClassifier,
     ModelFileError,
+    NeuralClassifier,
+    NeuralRegressor,
     list_models,
     load_model,
     save_model,
@@ -28,6 +31,9 @@ from astroml_kit.samples import Samples
 QUICK = {"n_estimators": 6, "learning_rate": 0.2, "min_samples_leaf": 5, "random_state": 1}
 
 
+SMALL = {"hidden_layers": (5, 3), "max_epochs": 2, "random_state": 1}
+
+
 @cache
 def make_samples():
     rng = np.random.default_rng(1)
@@ -37,6 +43,7 @@ def make_samples():
     return Samples(X, y=y, groups=np.arange(300) // 2, feature_names=("width", "length", "energy"))
 
 
+@cache
 def make_models():
     samples = make_samples()
     X, y = samples.X, samples.y
@@ -52,6 +59,15 @@ def make_models():
         "linear regressor": BDTRegressor(**QUICK, linear_leaves=True).fit(X, X[:, 0]),
         "bands": BandedClassifier(BDTClassifier(**QUICK), **bands).fit(samples),
         "default bands": BandedClassifier(random_state=1).fit(samples),
+        "network": NeuralClassifier(**SMALL, early_stopping=True).fit(samples),
+        "standard network": NeuralClassifier(**SMALL, scaling="standard", dropout=0.1).fit(samples),
+        "labels": NeuralClassifier(**SMALL).fit(X, np.column_stack([y, 1 - y, y])),
+        "weighted network": NeuralClassifier(**SMALL, class_weight={"h": 2.0}).fit(
+            X, np.array(["h", "g", "e"])[np.arange(300) % 3]
+        ),
+        "network regressor": NeuralRegressor(**SMALL).fit(X, samples.X[:, 0]),
+        "two targets": NeuralRegressor(**SMALL, uncertainty=True).fit(X, X[:, [0, 2]]),
+        "network bands": BandedClassifier(NeuralClassifier(**SMALL), **bands).fit(samples),
         "no split": BDTClassifier(**QUICK, linear_leaves=True).fit(
             np.zeros((20, 1)), np.arange(20) % 2
         ),
@@ -368,6 +384,154 @@ def test_out_of_range_numbers_in_trees_are_refused(good, tmp_path):
                     load_bytes(content, tmp_path)
                 tried += 1
     assert tried > 50
+
+
+# Weights of networks
+
+
+@cache
+def make_network_bytes(kind):
+    from astroml_kit.models._entries import describe_model
+
+    if kind == "image":
+        images = np.random.default_rng(2).normal(size=(20, 8, 8)).astype(np.float32)
+        model = ImageClassifier(channels=(2, 4), max_epochs=1, random_state=1)
+        model.fit(images, np.arange(20) % 2)
+    else:
+        model = make_models()[kind]
+    entry, weights = describe_model(model)
+    card = {"format": "astroml_kit model", "format_version": 1, "model": entry}
+    return card | {"versions": {}, "training": {}, "metrics": {}}, weights
+
+
+@pytest.fixture(params=["network", "standard network", "two targets", "image"])
+def network(request):
+    card, weights = make_network_bytes(request.param)
+    return json.loads(json.dumps(card)), dict(weights)
+
+
+def test_the_crafted_network_is_good_before_it_is_made_bad(network, tmp_path):
+    model = load_bytes(build(*network), tmp_path)
+    shape = getattr(model, "image_shape_", (3,))
+    assert np.isfinite(model.predict(Samples(np.zeros((2, *shape))))).all()
+
+
+def test_tensors_that_do_not_fit_are_refused(network, tmp_path):
+    from astroml_kit.models._tensors import read_tensors, write_tensors
+
+    card, weights = network
+    ((name, data),) = weights.items()
+    arrays = read_tensors(data)
+
+    def refuse(changed):
+        with pytest.raises(ModelFileError):
+            load_bytes(build(card, {name: write_tensors(changed)}), tmp_path)
+
+    for key, array in arrays.items():
+        refuse({other: value for other, value in arrays.items() if other != key})
+        refuse(arrays | {key: array[..., None]})
+        refuse(arrays | {key: np.concatenate([array, array])})
+        if array.dtype.kind == "f":
+            refuse(arrays | {key: np.full_like(array, np.nan)})
+            other = np.float32 if array.dtype == np.float64 else np.float64
+            refuse(arrays | {key: array.astype(other)})
+            refuse(arrays | {key: array.astype(np.float16)})
+        if key.endswith("scale"):
+            refuse(arrays | {key: -array})
+        if key.endswith("knots"):
+            refuse(arrays | {key: array[:, ::-1]})
+    refuse(arrays | {"module.extra": np.zeros(1)})
+    refuse({})
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["model", "parameters", "hidden_layers"], [2**16] * 100),
+        (["model", "parameters", "hidden_layers"], [2**40]),
+        (["model", "parameters", "hidden_layers"], [1] * 10**5),
+        (["model", "parameters", "hidden_layers"], [[1]]),
+        (["model", "parameters", "hidden_layers"], 7),
+        (["model", "parameters", "activation"], "exec"),
+        (["model", "parameters", "class_weight"], [[1]]),
+        (["model", "parameters", "scaling"], "pickle"),
+        (["model", "parameters", "checkpoint"], ["x"]),
+        (["model", "parameters", "device"], 3),
+        (["model", "fitted", "kind"], "multiclass"),
+        (["model", "fitted", "n_outputs"], 10**9),
+        (["model", "fitted", "n_outputs"], 0),
+        (["model", "fitted", "n_outputs"], True),
+        (["model", "fitted", "dtype"], "float16"),
+        (["model", "fitted", "history"], {"epoch": [1, 2], "train_loss": [1]}),
+        (["model", "fitted", "history"], {"epoch": []}),
+        (["model", "fitted", "history"], [1]),
+        (["model", "fitted", "best_epoch"], "x"),
+        (["model", "n_features"], 2),
+        (["model", "classes", "values"], [0, 1, 2]),
+        (["model", "class"], "NeuralRegressor"),
+        (["model", "class"], "ImageClassifier"),
+        (["model", "class"], "BDTClassifier"),
+    ],
+)
+def test_crafted_networks_are_refused(path, value, tmp_path):
+    card, weights = make_network_bytes("network")
+    card = json.loads(json.dumps(card))
+    change(card, path, value)
+    with pytest.raises(ModelFileError):
+        load_bytes(build(card, weights), tmp_path)
+
+
+@pytest.mark.parametrize("shape", [[1, 8, 9], [64], [1, 8, -8], [1, 2**40, 8], "1x8", [1.0, 8, 8]])
+def test_crafted_image_shapes_are_refused(shape, tmp_path):
+    card, weights = make_network_bytes("image")
+    card = json.loads(json.dumps(card))
+    change(card, ["model", "fitted", "image_shape"], shape)
+    with pytest.raises(ModelFileError):
+        load_bytes(build(card, weights), tmp_path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_broken_tensors_are_refused_or_harmless(tmp_path_factory, data):
+    """With the checksums put right after the damage, which then is in the tensors themselves."""
+    card, weights = make_network_bytes("network")
+    ((name, good),) = weights.items()
+    content = bytearray(good)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, min(len(content), 3000) - 1))
+        content[place] ^= 1 << data.draw(st.integers(0, 7))
+    content = content[: data.draw(st.sampled_from([len(content), len(content) // 2, 8, 0]))]
+    try:
+        model = load_bytes(build(card, {name: bytes(content)}), tmp_path_factory.getbasetemp())
+    except ModelFileError:
+        return
+    assert model.predict(make_samples()).shape == (300,)
+
+
+def test_a_pickle_among_the_tensors_is_never_run(network, tmp_path):
+    card, weights = network
+    bait = tmp_path / "bait"
+    payload = pickle.dumps(Trap(bait))
+    with pytest.raises(ModelFileError):
+        load_bytes(build(card, dict.fromkeys(weights, payload)), tmp_path)
+    assert not bait.exists()
+
+
+def test_paths_of_this_machine_are_not_saved(tmp_path):
+    samples = make_samples()
+    model = NeuralClassifier(**SMALL, checkpoint=tmp_path / "secret").fit(samples)
+    again = load_model(save_model(model, tmp_path / "m.model"))
+    assert again.checkpoint is None
+    np.testing.assert_array_equal(again.predict_proba(samples), model.predict_proba(samples))
+
+
+def test_history_comes_back(tmp_path):
+    model = make_models()["network"]
+    again = load_model(save_model(model, tmp_path / "m.model"))
+    assert again.history_.colnames == model.history_.colnames
+    assert (again.history_ == model.history_).all()
+    assert again.history_.meta == model.history_.meta
+    assert (again.best_epoch_, again.interrupted_) == (model.best_epoch_, False)
 
 
 def test_list_models_names_what_can_be_saved():
