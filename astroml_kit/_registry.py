@@ -62,14 +62,19 @@ class Entry:
         return "ok" if found[file] == self.files[file].sha256 else "changed"
 
 
-@functools.cache
-def read_registry() -> dict[str, Entry]:
-    """Read the registry shipped with the code: inside a wheel, or beside it in a checkout."""
+def find_catalogs() -> Path:
+    """Folder of the data shipped with the code: inside a wheel, or beside it in a checkout."""
     here = Path(__file__).parent
     for folder in (here / "_catalogs", here.parent / "catalogs"):
         if (folder / "datasets.toml").is_file():
-            return parse_registry((folder / "datasets.toml").read_text("utf-8"))
+            return folder
     raise FileNotFoundError(f"{here / '_catalogs'} lacks datasets.toml. Reinstall astroml_kit.")
+
+
+@functools.cache
+def read_registry() -> dict[str, Entry]:
+    """Read the registry shipped with the code."""
+    return parse_registry((find_catalogs() / "datasets.toml").read_text("utf-8"))
 
 
 def parse_registry(text: str) -> dict[str, Entry]:

@@ -104,7 +104,7 @@ def _main(
 
 @app.command("reanalyse")
 def _reanalyse(
-    name: Annotated[str, typer.Argument(help="magic (built in) or hess-dl3-dr1.")],
+    name: Annotated[str, typer.Argument(help="cen-a or magic (built in), or hess-dl3-dr1.")],
     target: Annotated[
         str | None,
         typer.Option(help='Source name, or right ascension and declination: "228.5 -59.2".'),
@@ -122,12 +122,23 @@ def _reanalyse(
         typer.Option("-o", "--output", help="Folder to write to.", show_default="results/NAME"),
     ] = None,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Write PNG plots.")] = True,
+    hours: Annotated[
+        float | None, typer.Option(help="Live time of a simulated field.", show_default="115")
+    ] = None,
+    flux: Annotated[
+        float | None,
+        typer.Option(help="Of its sources, in units of the published.", show_default="1"),
+    ] = None,
+    n_seeds: Annotated[
+        int | None, typer.Option(min=2, help="Further fields to average.", show_default="500")
+    ] = None,
 ) -> None:
     """Compare a learned selection with standard cuts, and write down what it gains."""
     with _in_one_sentence("Stopped; nothing was written."):
         from .reanalysis import reanalyse
 
         place = Path("results", name) if output is None else output
+        options: dict[str, Any] = {"hours": hours, "flux": flux, "n_seeds": n_seeds}
         with _replacing(place) as partial:
             result = reanalyse(
                 name,
@@ -135,6 +146,7 @@ def _reanalyse(
                 seed=seed,
                 n_workers=workers or min(os.cpu_count() or 1, MOST_WORKERS),
                 folder=data,
+                **{key: value for key, value in options.items() if value is not None},
             )
             written = _write(result, partial, plots=plots)
         typer.echo(_format_result(result, width=_get_width()))

@@ -175,7 +175,7 @@ def test_errors_are_one_sentence(job, tmp_path):
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path):
     line = read_only_line(run("reanalyse", "m87", "-o", tmp_path / "out"), 1)
-    assert line == "Error: name must be one of ['magic', 'hess-dl3-dr1'], got 'm87'."
+    assert line == "Error: name must be one of ['cen-a', 'magic', 'hess-dl3-dr1'], got 'm87'."
     assert not (tmp_path / "out").exists()
 
 

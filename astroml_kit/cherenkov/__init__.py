@@ -22,12 +22,21 @@ from .learned import DirectionRegressor, EnergyRegressor, train_direction, train
 from .observations import Observation, Observations, read_observations
 from .on_off import OnOffTable, count_on_off
 from .scaling import ScalingTables
+from .selection import BoxCut, select_standard
+from .simulation import (
+    Source,
+    list_physics,
+    plan_wobble,
+    simulate_observations,
+    simulate_showers,
+)
 from .sky_maps import map_significance
 from .source_finding import find_sources
 from .stereo import reconstruct_stereo
 
 __all__ = [
     "Acceptance",
+    "BoxCut",
     "CameraGeometry",
     "CameraGrid",
     "DirectionRegressor",
@@ -46,6 +55,7 @@ __all__ = [
     "ScalingTables",
     "SignificanceMap",
     "SimulatedIRFs",
+    "Source",
     "ThrownSpectrum",
     "clean_images",
     "count_on_off",
@@ -60,13 +70,18 @@ __all__ = [
     "fit_acceptance",
     "iter_events",
     "list_features",
+    "list_physics",
     "map_significance",
+    "plan_wobble",
     "read_camera",
     "read_events",
     "read_irfs",
     "read_known_sources",
     "read_observations",
     "reconstruct_stereo",
+    "select_standard",
+    "simulate_observations",
+    "simulate_showers",
     "train_direction",
     "train_energy",
     "write_events",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 
+from .._registry import find_catalogs
 from ._regions import to_angle
 
 # 95 % of a Gaussian lies within 2.45 sigma, of a shell within its radius.
@@ -43,13 +42,7 @@ def read_known_sources(*, margin: u.Quantity = 0.2 * u.deg) -> QTable:
     [0.7] deg
     """
     free = to_angle("margin", margin, positive=False)
-    package = Path(__file__).parents[1]
-    folders = (package / "_catalogs", package.parent / "catalogs")
-    path = next(
-        (f / "tev_sources.ecsv" for f in folders if (f / "tev_sources.ecsv").is_file()), None
-    )
-    if path is None:
-        raise FileNotFoundError(f"{folders[0]} lacks tev_sources.ecsv. Reinstall astroml_kit.")
+    path = find_catalogs() / "tev_sources.ecsv"
     raw = QTable.read(path, format="ascii.ecsv")
     reach = np.array([_REACH.get(kind, 1.0) for kind in raw["morphology"]])
     table = QTable(meta=dict(raw.meta))

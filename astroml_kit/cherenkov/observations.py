@@ -49,7 +49,7 @@ class Observation:
     gti : QTable
         Good time intervals, ``start`` and ``stop``.
     path : Path
-        The file with the events.
+        The file with the events; None for a run that was simulated.
     """
 
     obs_id: int
@@ -60,7 +60,7 @@ class Observation:
     target: str
     events: QTable
     gti: QTable
-    path: Path
+    path: Path | None
     files: RunFiles = field(repr=False)
     index_threshold: float = field(default=float("nan"), repr=False)
 

@@ -15,6 +15,7 @@ __all__ = ["PLOT_NAMES", "Reanalysis", "reanalyse", "save_plots"]
 
 # Each job in a module of its own that is loaded when it is asked for.
 _JOBS = {
+    "cen-a": ("._cen_a", "reanalyse_cen_a"),
     "magic": ("._magic", "reanalyse_magic"),
     "hess-dl3-dr1": ("._hess", "reanalyse_hess"),
 }
@@ -33,6 +34,7 @@ def reanalyse(
     """Reanalyse a data set: standard cuts beside a learned selection, and what that gains.
 
     ================  ============================================================================
+    ``cen-a``         a simulated field with two sources; needs no download
     ``magic``         a weak source injected into labelled Monte Carlo; needs no download
     ``hess-dl3-dr1``  real H.E.S.S. events around ``target``, blind
     ================  ============================================================================

@@ -36,6 +36,9 @@ def save_plots(result: Reanalysis, folder: str | os.PathLike[str]) -> list[Path]
     ``scores.png``         ``score``: edges, on, off (background), signal
     ``runs.png``           ``runs``: obs_id, significance by selection
     ``roc.png``            ``roc``: background, signal, label
+    ``live_time.png``      ``live_time``: hours, significance by selection
+    ``exposure.png``       ``bars``: label, hours, significance
+    ``maps.png``           ``maps``: name -> significance, header of a map
     =====================  ======================================================
 
     Parameters
@@ -64,8 +67,8 @@ def save_plots(result: Reanalysis, folder: str | os.PathLike[str]) -> list[Path]
         if curve is None:
             continue
         # Figure instead of pyplot: nothing global, no display needed.
-        figure = Figure(figsize=(7, 4.5), layout="constrained")
-        draw(curve, figure.subplots())
+        figure = Figure(figsize=(10 if name == "maps" else 7, 4.5), layout="constrained")
+        draw(curve, figure if name == "maps" else figure.subplots())
         figure.suptitle(f"{result.name}: {result.target}", fontsize=10)
         path = place / f"{name}.png"
         figure.savefig(path, dpi=150)
@@ -109,13 +112,52 @@ def _draw_gain(table: Any, ax: Axes) -> Axes:
     return plot_gain(table, ax=ax)
 
 
-PLOTS: dict[str, Callable[[Any, Axes], Axes]] = {
+def _draw_live_time(curve: Mapping[str, Any], ax: Axes) -> Axes:
+    for (name, values), style in zip(
+        curve["significance"].items(), ("--", "-.", "-"), strict=False
+    ):
+        ax.plot(curve["hours"], values, style, label=name)
+    ax.axhline(5, color="0.6", lw=0.8)
+    ax.set(xlabel="live time [h]", ylabel="significance [sigma]", xlim=(0, None))
+    ax.legend(frameon=False)
+    return ax
+
+
+def _draw_exposure(curve: Mapping[str, Any], ax: Axes) -> Axes:
+    labels = [f"{label}\n{hours:.0f} h" for label, hours in
+              zip(curve["label"], curve["hours"], strict=True)]  # fmt: skip
+    bars = ax.bar(labels, curve["significance"], color=["0.6", "#56B4E9", "#D55E00"], width=0.6)
+    ax.bar_label(bars, fmt="%.1f")
+    ax.axhline(5, color="0.3", lw=0.8)
+    ax.set_ylabel("expected significance [sigma]")
+    return ax
+
+
+def _draw_maps(curve: Mapping[str, Any], figure: Any) -> None:
+    """Significance maps side by side, in one colour scale."""
+    from astropy.wcs import WCS
+
+    high = max(float(np.nanmax(entry["significance"])) for entry in curve.values())
+    for number, (name, entry) in enumerate(curve.items()):
+        axes = figure.add_subplot(1, len(curve), number + 1, projection=WCS(entry["header"]))
+        image = axes.imshow(
+            entry["significance"], origin="lower", cmap="inferno", vmin=-3, vmax=high
+        )
+        axes.set(xlabel="right ascension", ylabel="declination" if number == 0 else " ")
+        axes.set_title(name, fontsize=10)
+    figure.colorbar(image, ax=figure.axes, label="significance [sigma]", shrink=0.8)
+
+
+PLOTS: dict[str, Callable[[Any, Any], Any]] = {
     "gain": _draw_gain,
     "theta_squared": _draw_theta_squared,
     "orientation": _draw_orientation,
     "scores": _draw_scores,
     "runs": _draw_runs,
     "roc": _draw_roc,
+    "live_time": _draw_live_time,
+    "exposure": _draw_exposure,
+    "maps": _draw_maps,
 }
-CURVES = {"scores": "score"}
+CURVES = {"scores": "score", "exposure": "bars"}
 PLOT_NAMES = tuple(f"{name}.png" for name in PLOTS)
