@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,18 @@ def write_learned(
 
 
 def read_learned(
-    path: str | os.PathLike[str], *, kind: str, names: tuple[str, ...]
-) -> tuple[dict[str, BDTRegressor], dict[str, Any]]:
-    """Models and values of a file that `write_learned` wrote, checked."""
+    path: str | os.PathLike[str],
+    *,
+    kind: str,
+    names: tuple[str, ...],
+    build: Callable[[dict[str, Any], dict[str, Any]], Any],
+) -> Any:
+    """Check a file that `write_learned` wrote, and ``build(models, values)`` from it.
 
-    def read(members: dict[str, bytes]) -> tuple[dict[str, BDTRegressor], dict[str, Any]]:
+    Each of the models must take as many features as the values list.
+    """
+
+    def read(members: dict[str, bytes]) -> Any:
         header = read_header(members, format_name=f"astroml_kit {kind}", version=FORMAT_VERSION)
         if set(header["models"]) != set(names) or not isinstance(header["values"], dict):
             raise ModelFileError(f"model.json must describe the models {list(names)}.")
@@ -64,7 +71,10 @@ def read_learned(
             models[name] = model
         if members:
             raise ModelFileError(f"model.json must list every member, got {sorted(members)[:3]}.")
-        return models, header["values"]
+        values = header["values"]
+        values["features"] = tuple(str(name) for name in values["features"])
+        if any(model.n_features_in_ != len(values["features"]) for model in models.values()):
+            raise ModelFileError("every model must take the features of the file.")
+        return build(models, values)
 
-    result: tuple[dict[str, BDTRegressor], dict[str, Any]] = read_checked(path, read)
-    return result
+    return read_checked(path, read)

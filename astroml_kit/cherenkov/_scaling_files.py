@@ -142,8 +142,9 @@ def _build_grid(arrays: dict[str, np.ndarray], name: str) -> Grid:
     shape = tuple(len(axis) for axis in nodes)
     if any(a.shape != shape for a in (counts, served_by, *means.values(), *spreads.values())):
         raise ModelFileError(f"{name} must have one value per bin.")
-    if served_by.min() < 0 or served_by.max() >= served_by.size:
-        raise ModelFileError(f"{name}_served_by must point at its own bins.")
+    whole = np.all(served_by % 1 == 0) and np.all(counts % 1 == 0)
+    if not whole or served_by.min() < 0 or served_by.max() >= served_by.size:
+        raise ModelFileError(f"{name}_served_by must point at its own bins, and counts be whole.")
     if min(spread.min() for spread in spreads.values()) < 0:
         raise ModelFileError(f"{name} must have spreads >= 0.")
     return Grid(nodes, counts.astype(int), served_by.astype(int), means, spreads)

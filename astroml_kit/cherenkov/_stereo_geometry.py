@@ -22,8 +22,10 @@ LEAST_LEVER, LEAST_IMPACT = np.radians(0.1), 20.0
 ROUNDS = 3
 
 
-# A direction less certain than this says nothing: the axes are parallel.
-WORST_DIRECTION = np.radians(3.0)
+# A direction (rad) or core (m) less certain than this says nothing: the axes are parallel.
+WORST_DIRECTION, WORST_CORE = np.radians(3.0), 1000.0
+# Images on the source itself (rad) have no height.
+LEAST_PARALLAX = 1e-6
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def reconstruct_geometry(images: StereoImages, *, min_images: int) -> Geometry:
         impact = np.where(np.isfinite(distance), np.maximum(distance, LEAST_IMPACT), FIRST_IMPACT)
     h_max, h_max_error = _find_heights(images, away, distance, direction, core)
     valid = (images.add() >= min_images) & (direction.radius < WORST_DIRECTION)
+    valid &= core.radius < WORST_CORE
     valid &= np.isfinite(core.x + core.y + h_max)
     values = (direction.x, direction.y, direction.radius, core.x, core.y, core.radius,
               h_max, h_max_error)  # fmt: skip
@@ -138,9 +141,9 @@ def _find_heights(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distance to the maximum along the axis, sum(sqrt(s) R) / sum(sqrt(s) |cog - t|), in m."""
     root = np.sqrt(images.intensity)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         total, far, wide = images.add(root), images.add(root * distance), images.add(root * away)
         height = far / wide
-        height[~(wide > 0)] = np.nan
+        height[~(wide > LEAST_PARALLAX * total)] = np.nan
         relative = np.hypot(core.radius * total / far, direction.radius * total / wide)
         return height, height * relative

@@ -17,6 +17,8 @@ ELLIPSE = ("hillas_x", "hillas_y", "hillas_length", "hillas_width", "hillas_psi"
 PIXELS = ("morphology_n_pixels", "morphology_num_pixels")
 # An image of one row of pixels has no width: it still has an axis.
 THINNEST = 0.02
+# No image is as large (rad) or bright (p.e.) as this: a damaged row.
+LONGEST, BRIGHTEST = 1.0, 1e12
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class StereoImages:
 
     def add(self, values: np.ndarray | None = None) -> np.ndarray:
         """Sum over the images of each event; without values, their number."""
-        return np.bincount(self.event, values, self.n_events)
+        return np.bincount(self.event, values, self.n_events).astype(float)
 
 
 def read_angle(table: QTable, name: str) -> np.ndarray:
@@ -107,10 +109,11 @@ def select_images(
     tel_x, tel_y, known = _place_telescopes(images, telescopes, angle)
     whole = np.isfinite(x + y + width + psi + angle) & np.isfinite(intensity)
     with np.errstate(invalid="ignore"):
-        whole &= (length > 0) & np.isfinite(length) & (width >= 0)
+        whole &= (length > 0) & (length < LONGEST) & (width >= 0) & (width < LONGEST)
+        whole &= intensity < BRIGHTEST
         tests = {
             "n_images_unknown_telescope": ~known,
-            "n_images_not_finite": ~whole,
+            "n_images_damaged": ~whole,
             "n_images_faint": ~(intensity >= cuts.min_intensity) | ~(intensity > 0),
             "n_images_few_pixels": np.zeros(len(images), dtype=bool)
             if pixels is None

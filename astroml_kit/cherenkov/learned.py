@@ -89,14 +89,25 @@ class EnergyRegressor:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the regressor to one file without pickle."""
         values = {"features": list(self.features), "bias": self.bias.to_dict()}
-        return write_learned(path, kind=ENERGY_FILE, models={"energy": self.model}, values=values)
+        return write_learned(
+            path,
+            kind=ENERGY_FILE,
+            models={name: getattr(self, name) for name in ENERGY_MODELS},
+            values=values,
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> EnergyRegressor:
         """Read what `save` wrote; raises ModelFileError for anything else."""
-        models, values = read_learned(path, kind=ENERGY_FILE, names=ENERGY_MODELS)
-        features = tuple(str(name) for name in values["features"])
-        return cls(**models, features=features, bias=EnergyBias.from_dict(values["bias"]))
+
+        def build(models: dict[str, Any], values: dict[str, Any]) -> EnergyRegressor:
+            bias = EnergyBias.from_dict(values["bias"])
+            return cls(**models, features=values["features"], bias=bias)
+
+        regressor: EnergyRegressor = read_learned(
+            path, kind=ENERGY_FILE, names=ENERGY_MODELS, build=build
+        )
+        return regressor
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +165,6 @@ class DirectionRegressor:
             selected, geometry, values[0], np.exp(values[1]), np.exp(values[2])
         )
         place = match_events(events, images, selected)
-        found = place >= 0
         columns = {
             "reco_fov_lon": lon,
             "reco_fov_lat": lat,
@@ -162,7 +172,7 @@ class DirectionRegressor:
             "reco_offset": np.hypot(lon, lat),
         }
         return replace_columns(
-            events, {n: np.where(found, v[place], np.nan) * u.deg for n, v in columns.items()}
+            events, {n: np.append(v, np.nan)[place] * u.deg for n, v in columns.items()}
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -181,10 +191,16 @@ class DirectionRegressor:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> DirectionRegressor:
         """Read what `save` wrote; raises ModelFileError for anything else."""
-        models, values = read_learned(path, kind=DIRECTION_FILE, names=DISP_MODELS)
-        scale = float(check_real("scale", values["scale"], above=0))
-        features = tuple(str(name) for name in values["features"])
-        return cls(**models, features=features, cuts=ImageCuts(**values["cuts"]), scale=scale)
+
+        def build(models: dict[str, Any], values: dict[str, Any]) -> DirectionRegressor:
+            scale = float(check_real("scale", values["scale"], above=0))
+            cuts = ImageCuts(**values["cuts"])
+            return cls(**models, features=values["features"], cuts=cuts, scale=scale)
+
+        regressor: DirectionRegressor = read_learned(
+            path, kind=DIRECTION_FILE, names=DISP_MODELS, build=build
+        )
+        return regressor
 
 
 def train_energy(

@@ -282,8 +282,8 @@ def _scale_shapes(
         if table is not None:
             for name in SHAPES:
                 value = getattr(selected, name) - table.mean(name)
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    scaled[name + ending] = value / table.spread(name)
+                spread = table.spread(name)
+                scaled[name + ending] = value / np.where(spread > 0, spread, np.nan)
     return scaled
 
 
