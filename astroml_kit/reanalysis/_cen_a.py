@@ -45,7 +45,8 @@ from ._cen_a_choices import (
     apply,
     score_library,
 )
-from ._cen_a_report import draw_curves, explain, tabulate, tabulate_sources
+from ._cen_a_curves import draw_curves
+from ._cen_a_report import explain, tabulate, tabulate_sources
 from ._cen_a_views import Part, View
 from ._result import Reanalysis
 
@@ -184,7 +185,7 @@ def reanalyse_cen_a(
         },
         checksums={} if path is None else {FILE: hashlib.sha256(path.read_bytes()).hexdigest()},
         notes=explain(plan, library, main, table, table_second, found, maps),
-        curves=draw_curves(plan, views, chosen, counts, runs, expected, maps),
+        curves=draw_curves(plan, shining[0], views, chosen, counts, runs, expected, maps),
     )  # fmt: skip
 
 

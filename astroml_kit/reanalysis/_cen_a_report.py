@@ -10,7 +10,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 
-from ._cen_a_choices import BOX, CUT_EXTENDED, LIKELIHOOD
+from ._cen_a_choices import BOX, LIKELIHOOD
 from ._magic_report import COLUMNS
 
 PAPER = "Aharonian et al. 2009 (arXiv:0903.1582)"
@@ -124,63 +124,3 @@ def explain(
         notes.append(f"Blind search of the map, {name}: {text or 'nothing above 3 sigma'}. "
                      f"Elsewhere {maps[name].null_fit}.")  # fmt: skip
     return tuple(notes)
-
-
-def draw_curves(
-    plan: Any, views: Sequence[Any], chosen: Sequence[Any], counts: Sequence[Any],
-    runs: Sequence[Any], expected: np.ndarray, maps: Mapping[str, Any],
-) -> dict[str, Any]:  # fmt: skip
-    """Plain arrays for the plots."""
-    names = [view.name for view in views]
-    curves: dict[str, Any] = {}
-    edges = np.linspace(0, 0.1, 26)
-    cut = chosen[names.index(CUT_EXTENDED)]
-    discs = cut.discs
-    on_hist, off_hist = np.zeros(25), np.zeros(25)
-    for number, run in enumerate(runs):
-        rows = np.concatenate([
-            cut.cells.gammas[run.row[: run.n_gammas]], cut.cells.background[run.row[run.n_gammas:]]
-        ])  # fmt: skip
-        keep = rows >= 0
-        angle = views[0].angles[number % len(views[0].angles)]
-        # as many discs as do not overlap out to the last bin
-        wide = discs.__class__(discs.offset, edges[-1], 6)
-        slot, theta2 = wide.locate(run.lon[keep], run.lat[keep], angle)
-        on_hist += np.histogram(theta2[slot == 0], edges)[0]
-        off_hist += np.histogram(theta2[slot > 0], edges)[0] / 5
-    curves["theta_squared"] = {"edges": edges, "on": on_hist, "off": off_hist,
-                               "cut": float(cut.cells.edges[-1])}  # fmt: skip
-    test = plan.scores["extended"][1]
-    bins = np.linspace(-6, 6, 49)
-    clip = (-5.99, 5.99)
-    curves["score"] = {
-        "edges": bins,
-        "signal": np.histogram(np.clip(test.gammas, *clip), bins)[0],
-        "off": np.histogram(
-            np.clip(test.background, *clip), bins, weights=plan.test.background["rate"]
-        )[0],
-        "on": np.zeros(len(bins) - 1),
-    }
-    step = np.unique(np.linspace(1, len(runs), 40).astype(int))
-    growth = {}
-    for name in (BOX, CUT_EXTENDED, LIKELIHOOD):
-        view, (on, off) = views[names.index(name)], counts[names.index(name)]
-        sums = np.cumsum(on, axis=0)[step - 1], np.cumsum(off, axis=0)[step - 1]
-        growth[name] = view.measure(*sums)
-    hours = plan.seconds / 3600
-    curves["live_time"] = {"hours": step * hours / len(runs), "significance": growth}
-    curves["bars"] = {
-        "label": ["standard cuts", "+ exposure", "+ learning"],
-        "hours": [hours, 213 / 115 * hours, 213 / 115 * hours],
-        "significance": [
-            expected[names.index(BOX)].mean(),
-            expected[names.index(BOX)].mean() * np.sqrt(213 / 115),
-            expected[names.index(LIKELIHOOD)].mean() * np.sqrt(213 / 115),
-        ],
-    }
-    if maps:
-        curves["maps"] = {
-            name: {"significance": m.significance, "header": dict(m.wcs.to_header())}
-            for name, m in maps.items()
-        }
-    return curves

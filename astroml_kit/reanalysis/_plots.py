@@ -35,7 +35,7 @@ def save_plots(result: Reanalysis, folder: str | os.PathLike[str]) -> list[Path]
     ``orientation.png``    ``orientation``: edges [deg], on, off, alpha, cut [deg]
     ``scores.png``         ``score``: edges, on, off (background), signal
     ``runs.png``           ``runs``: obs_id, significance by selection
-    ``roc.png``            ``roc``: background, signal, label
+    ``roc.png``            ``roc``: background, signal, label; or bands, a list of these
     ``live_time.png``      ``live_time``: hours, significance by selection
     ``exposure.png``       ``bars``: label, hours, significance
     ``maps.png``           ``maps``: name -> significance, header of a map
@@ -105,7 +105,9 @@ def _draw_runs(curve: Mapping[str, Any], ax: Axes) -> Axes:
 
 
 def _draw_roc(curve: Mapping[str, Any], ax: Axes) -> Axes:
-    return plot_roc(curve["background"], curve["signal"], label=curve.get("label"), ax=ax)
+    for band in curve.get("bands", [curve]):
+        plot_roc(band["background"], band["signal"], label=band.get("label"), ax=ax)
+    return ax
 
 
 def _draw_gain(table: Any, ax: Axes) -> Axes:
