@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,9 +96,10 @@ def read_angle(table: QTable, name: str) -> np.ndarray:
 
 
 def select_images(
-    images: QTable, telescopes: QTable, cuts: ImageCuts, *, zenith: Any = None
+    images: QTable, telescopes: QTable | None, cuts: ImageCuts, *, zenith: Any = None
 ) -> StereoImages:
     """Apply the cuts, drop what cannot be used, and count it."""
+    telescopes = read_array(images) if telescopes is None else telescopes
     where = str(images.meta.get("source", "images"))
     check_columns(images.colnames, [*KEYS, *ELLIPSE, "hillas_intensity"], where=where)
     pixels = next((name for name in PIXELS if name in images.colnames), None)
@@ -166,6 +168,18 @@ def read_zenith(images: QTable, zenith: Any) -> np.ndarray:
     if values.ndim > 1 or (values.ndim == 1 and len(values) != len(images)):
         raise invalid("zenith", "one angle, or one per image", zenith)
     return np.broadcast_to(values, (len(images),))
+
+
+def read_array(images: QTable) -> QTable:
+    """Positions of the telescopes as the images' meta tells them."""
+    layout = images.meta.get("telescopes")
+    if not isinstance(layout, Mapping) or not {"tel_id", "x", "y"} <= set(layout):
+        raise ValueError(
+            "telescopes must be given for images whose meta does not tell positions, got None. "
+            "Make a table with tel_id, x and y."
+        )
+    names = [name for name in ("tel_id", "x", "y", "z") if name in layout]
+    return QTable({name: layout[name] for name in names}, meta={"frame": layout.get("frame")})
 
 
 def _place_telescopes(

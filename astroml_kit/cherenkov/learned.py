@@ -138,7 +138,12 @@ class DirectionRegressor:
     scale: float
 
     def predict(
-        self, events: QTable, images: QTable, *, telescopes: QTable, zenith: Any = None
+        self,
+        events: QTable,
+        images: QTable,
+        *,
+        telescopes: QTable | None = None,
+        zenith: Any = None,
     ) -> QTable:
         """Replace the direction; keep the old as ``geometry_fov_lon`` and its like.
 
@@ -230,6 +235,12 @@ def train_energy(
     Returns
     -------
     EnergyRegressor
+
+    Examples
+    --------
+    >>> events = reconstruct_stereo(gammas, tables=tables)  # doctest: +SKIP
+    >>> energy = train_energy(events)  # doctest: +SKIP
+    >>> better = energy.predict(reconstruct_stereo(images, tables=tables))  # doctest: +SKIP
     """
     check_columns(events.colnames, ["true_energy", "reco_energy"], where="events")
     names = (*LOGARITHMS, *PLAIN, *(name for name in OPTIONAL if name in events.colnames))
@@ -261,7 +272,7 @@ def train_energy(
 def train_direction(
     images: QTable,
     *,
-    telescopes: QTable,
+    telescopes: QTable | None = None,
     zenith: Any = None,
     model: BDTRegressor | None = None,
     n_folds: int = 3,
@@ -291,6 +302,18 @@ def train_direction(
     Returns
     -------
     DirectionRegressor
+
+    Notes
+    -----
+    One model predicts how far along its axis the source lies from an image (disp), two more how
+    far off that and the axis itself are. Each image then says where the source is and how well
+    along and across its axis; the direction is their weighted mean, defined even for axes that
+    are nearly parallel. Which way along the axis follows from the geometric direction.
+
+    Examples
+    --------
+    >>> direction = train_direction(diffuse_gammas)  # doctest: +SKIP
+    >>> better = direction.predict(events, images)  # doctest: +SKIP
     """
     cuts = ImageCuts(min_intensity, min_pixels, max_cog, min_images)
     truth = ("true_fov_lon", "true_fov_lat")

@@ -54,6 +54,22 @@ class ScalingTables:
         Events that went in.
     min_count : int
         Fewest images of a bin.
+
+    Notes
+    -----
+    The energy of an image is the mean ln(E / size) of its bin, plus a slope times how much higher
+    than the bin's mean the shower was: a higher shower of the same energy gives less light. An
+    event's ln(E) is the mean of its images' with weights 1 / spread^2; the bias that is left is
+    taken out by reading the curve of the median estimate against true energy backwards. Between
+    bins everything is interpolated; the offset of a bin matters less than its size and distance,
+    so that an empty bin takes its values from the nearest in this order.
+
+    Examples
+    --------
+    >>> gammas = simulate_showers("gamma", n_showers=400_000, rng=1)  # doctest: +SKIP
+    >>> tables = ScalingTables.fit(gammas)  # doctest: +SKIP
+    >>> events = reconstruct_stereo(other_images, tables=tables)  # doctest: +SKIP
+    >>> path = tables.save("gammas.tables")  # doctest: +SKIP
     """
 
     gamma: Grid
@@ -69,7 +85,7 @@ class ScalingTables:
         cls,
         gammas: QTable,
         *,
-        telescopes: QTable,
+        telescopes: QTable | None = None,
         background: QTable | None = None,
         zenith: Any = None,
         offset_nodes: Any = OFFSETS,
@@ -90,7 +106,7 @@ class ScalingTables:
             Images of simulated gammas, as for `reconstruct_stereo`, with ``true_energy``. Events
             of these showers must not be scaled with these tables when the result is to judge a
             selection: split by shower first.
-        telescopes : `~astropy.table.QTable`
+        telescopes : `~astropy.table.QTable`, optional
             As for `reconstruct_stereo`.
         background : `~astropy.table.QTable`, optional
             Images of background events, for ``mean_scaled_width_off`` and its like.
@@ -179,7 +195,9 @@ class ScalingTables:
             text += f" (background {self.background.n_sparse})"
         return text
 
-    def scale_images(self, images: QTable, *, telescopes: QTable, zenith: Any = None) -> QTable:
+    def scale_images(
+        self, images: QTable, *, telescopes: QTable | None = None, zenith: Any = None
+    ) -> QTable:
         """Add what the tables say to each image, after the reconstruction with the same cuts.
 
         Parameters

@@ -40,7 +40,7 @@ AVERAGED = ("concentration_cog", "concentration_core", "concentration_pixel",
 def reconstruct_stereo(
     images: QTable,
     *,
-    telescopes: QTable,
+    telescopes: QTable | None = None,
     tables: ScalingTables | None = None,
     zenith: Any = None,
     min_intensity: float = 80.0,
@@ -56,10 +56,11 @@ def reconstruct_stereo(
         One row per telescope image, in any order: ``obs_id``, ``event_id``, ``tel_id``,
         ``hillas_intensity`` (p.e.), ``hillas_x``, ``hillas_y``, ``hillas_length``,
         ``hillas_width``, ``hillas_psi`` (angles; plain numbers are deg), ``morphology_n_pixels``.
-    telescopes : `~astropy.table.QTable`
+    telescopes : `~astropy.table.QTable`, optional
         ``tel_id``, ``x``, ``y`` (m, along the axes of the camera, y towards the horizon below the
         pointing) and optionally ``z`` (up). On the ground, and seen under the zenith angle, unless
-        ``meta["frame"]`` is "tilted": then in the plane perpendicular to the pointing.
+        ``meta["frame"]`` is "tilted": then in the plane perpendicular to the pointing. Default: the
+        array that ``images.meta["telescopes"]`` describes, as in simulated tables.
     tables : ScalingTables, optional
         Adds scaled widths and lengths, and the energy.
     zenith : Quantity or float in deg, one or one per image, optional

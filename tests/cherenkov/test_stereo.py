@@ -121,6 +121,18 @@ def test_errors_hold_two_thirds_of_the_truths(make_images, square_array):
     assert 0.55 < coverage["core_coverage"] < 0.85
 
 
+def test_height_error_follows_centroids_that_stray_along_their_axes(make_images, square_array):
+    images = make_images(3000, noise=0.5)
+    rng = np.random.default_rng(1)
+    stray = 0.5 * rng.normal(size=len(images)) * images["hillas_length"]
+    images["hillas_x"] += stray * np.cos(images["hillas_psi"])
+    images["hillas_y"] += stray * np.sin(images["hillas_psi"])
+    events = reconstruct_stereo(images, telescopes=square_array)
+    events = events[events["is_valid"]]
+    within = np.abs(events["reco_h_max"] - events["true_h_max"]) < events["reco_h_max_error"]
+    assert 0.6 < within.mean() < 0.8
+
+
 def make_pair(angle, *, separation=0.4):
     """Two images whose axes differ by an angle in deg."""
     return QTable({
@@ -227,6 +239,20 @@ def test_wrong_tables_are_refused_in_plain_words(make_images, square_array):
         reconstruct_stereo(images, telescopes=square_array, min_images=1)
     with pytest.raises(ValueError, match="zenith must be"):
         reconstruct_stereo(images, telescopes=square_array, zenith=90)
+
+
+def test_the_array_may_come_with_the_images(make_images, square_array):
+    images = make_images(20, noise=1.0, zenith=30.0)
+    expected = reconstruct_stereo(images, telescopes=square_array)
+    with pytest.raises(ValueError, match="telescopes must be given"):
+        reconstruct_stereo(images)
+    layout = {name: np.asarray(square_array[name].value if name != "tel_id" else square_array[name])
+              for name in ("tel_id", "x", "y")}  # fmt: skip
+    images.meta["telescopes"] = layout
+    assert find_difference(reconstruct_stereo(images), expected) == 0
+    images.meta["telescopes"] = layout | {"y": layout["y"] * np.cos(np.radians(30.0)),
+                                          "frame": "tilted"}  # fmt: skip
+    assert find_difference(reconstruct_stereo(images), expected) < 1e-9
 
 
 def test_input_is_left_alone(make_images, square_array):
