@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astroml_kit.cherenkov import reconstruct_stereo
-from astroml_kit.cherenkov.simulation import showers, simulate_showers
+from astroml_kit.cherenkov.simulation import _equipment, find_background_rate, simulate_showers
 from astroml_kit.cherenkov.simulation._atmosphere import (
     calculate_depth,
     calculate_height,
@@ -42,25 +42,25 @@ def muons():
 @pytest.fixture(scope="module")
 def grow():
     """Profiles and light on the ground of showers of one energy [GeV], at zenith 20."""
-    from astroml_kit.cherenkov.simulation._imaging import expect_light, start_shower
+    from astroml_kit.cherenkov.simulation._imaging import start_shower
+    from astroml_kit.cherenkov.simulation._light import expect_light
     from astroml_kit.cherenkov.simulation._random import start_stream
 
-    air, shower = showers._prepare_air(20.0)
-    state, room = np.empty(2, np.uint64), np.zeros(len(air.distance))
+    air, shower = _equipment.prepare_air(20.0)
+    state = np.empty(2, np.uint64)
     impact = np.arange(2.5, 300, 5.0)
-    whole = shower.filled.shape[0] - 1
 
     def make(energy, n, particle=0):
         profiles, light, first = [], np.zeros(len(impact)), []
         for number in range(n):
             start_stream(state, 1, number)
-            first.append(start_shower(state, particle, energy, shower, air))
+            depth, whole = start_shower(state, particle, energy, shower, air)
+            first.append(depth)
             profiles.append(shower.electrons[whole, 0].copy())
-            bins = shower.filled[whole]
+            rows = shower.electrons, whole, shower.filled
             for i, r in enumerate(impact):
-                light[i] += (
-                    expect_light(shower.electrons, whole, bins[0], bins[1], r, air, room) / n
-                )
+                density = expect_light(*rows, r, air.impact_bin, air.density, air.inverse)[0]
+                light[i] += density / n
         return np.array(profiles), impact, light, np.array(first)
 
     return make
@@ -275,7 +275,7 @@ def test_muons_make_rings_of_the_cherenkov_angle(muons):
     near = np.hypot(muons["true_core_x"], muons["true_core_y"]).value < 4
     rings = muons[near & (muons["hillas_intensity"] > 150)]
     assert len(rings) > 10
-    camera = showers.make_camera()
+    camera = _equipment.make_camera()
     threshold = 0.10566 / np.radians(1.26)  # GeV, of muons at the array
     for row in rings:
         weight = np.where(row["image"] > 5, row["image"], 0)
@@ -292,5 +292,5 @@ def test_preselected_rate_is_like_that_of_hess(protons):
     good = (size >= 80) & (far.value < 2) & (protons["morphology_n_pixels"] >= 3)
     numbers = protons["event_id"][good]
     _, first, count = np.unique(numbers, return_index=True, return_counts=True)
-    rate = showers.find_background_rate(protons[good][first[count >= 2]]).sum()
+    rate = find_background_rate(protons[good][first[count >= 2]]).sum()
     assert 22 < rate < 42

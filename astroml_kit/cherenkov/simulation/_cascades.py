@@ -38,6 +38,7 @@ from ._random import exponential, uniform
 PHOTON, ELECTRON = 0, 1
 NUCLEON, PION, NEUTRAL = 0, 1, 2
 MAX_AXES, MAX_MUONS, MAX_STACK, MAX_SECONDARIES = 4000, 4000, 20_000, 2000
+NEUTRAL_FOLLOWED = 24.0  # GeV: from here on photons of a pi0 cascade above the lowest split
 FEWEST_ELECTRONS = 0.02  # in a bin of an axis that is followed further
 
 # Greisen's average profile, N and N x age: steps of 0.1 radiation lengths and of 10 % in energy.
@@ -45,24 +46,27 @@ _STEP = 0.1
 _PER_BIN = round(BIN / _STEP)
 _LOG_LOW, _LOG_STEP = np.log(0.02), np.log(1.1)
 _RADIATED = 0.03
+_LOG_RADIATED = np.log(_RADIATED)
 _RATE = 4 / 3 * np.log(1 / _RADIATED) - 4 / 3 * (1 - _RADIATED) + (1 - _RADIATED**2) / 2
 
 
-def tabulate_profiles(n_energies: int = 130, n_steps: int = 340) -> np.ndarray:
+def tabulate_profiles(n_energies: int = 130, n_bins: int = 34) -> np.ndarray:
     """Electrons and electrons x age of an average cascade; eq. 2 of Greisen (1956).
 
     Returns
     -------
-    ndarray, shape (n_energies, 2, n_steps)
+    ndarray of float32, shape (n_energies, n_phases, n_bins, 2)
+        A cascade that starts anywhere in a bin of depth has one of ``n_phases`` rows.
     """
     energy = np.exp(_LOG_LOW + _LOG_STEP * np.arange(n_energies))
     y = np.maximum(np.log(energy / CRITICAL_ENERGY), 0.5)[:, None]
-    t = (np.arange(n_steps) + 0.5) * _STEP
+    t = (np.arange(n_bins * _PER_BIN) + 0.5) * _STEP
     age = 3 * t / (t + 2 * y)
     n = 0.31 / np.sqrt(y) * np.exp(t * (1 - 1.5 * np.log(age)))
     # Below 130 MeV the formula ends: less energy, fewer electrons.
     n *= np.minimum(energy / (CRITICAL_ENERGY * np.exp(0.5)), 1.0)[:, None]
-    return np.stack([n, n * age], axis=1)
+    both = np.stack([n, n * age], axis=-1).reshape(n_energies, n_bins, _PER_BIN, 2)
+    return np.ascontiguousarray(both.swapaxes(1, 2), dtype=np.float32)
 
 
 class Shower(NamedTuple):
@@ -76,9 +80,15 @@ class Shower(NamedTuple):
         Axes of electromagnetic cascades; the first is the primary's.
     electrons : ndarray, shape (MAX_AXES + 1, 2, n_bins)
         Electrons, and electrons x age, in each bin of depth; after `settle` the number of an
-        age in place of the latter. The last row is the sum over the axes.
+        age in place of the latter. The last row is about the sum over the axes: that of
+        neutral pions of low energy is estimated, and tells whether to follow them at all.
     filled : ndarray of int64, shape (MAX_AXES + 1, 2)
         First bin that is filled, and the one after the last.
+    bound : ndarray, shape (MAX_AXES, n_zones)
+        More photons per m2 than an axis has anywhere in a zone of impact distance.
+    neutral : ndarray, shape (MAX_AXES, 3)
+        Energy, depth and energy sharing of the pi0 of an axis whose cascade is still to be
+        followed; energy 0 when it has been.
     muon : ndarray, shape (MAX_MUONS, 6)
         Origin, slope, distance of birth, energy.
     stack : ndarray, shape (MAX_STACK, 7)
@@ -92,46 +102,58 @@ class Shower(NamedTuple):
     slope: np.ndarray
     electrons: np.ndarray
     filled: np.ndarray
+    bound: np.ndarray
+    neutral: np.ndarray
     muon: np.ndarray
     stack: np.ndarray
     secondaries: np.ndarray
 
 
-def make_shower(n_bins: int) -> Shower:
+def make_shower(n_bins: int, n_zones: int) -> Shower:
     """Make room for one shower."""
     return Shower(
         np.zeros(2, np.int64), np.zeros((MAX_AXES, 2)), np.zeros((MAX_AXES, 2)),
         np.zeros((MAX_AXES + 1, 2, n_bins)), np.zeros((MAX_AXES + 1, 2), np.int64),
-        np.zeros((MAX_MUONS, 6)), np.zeros((MAX_STACK, 7)),
+        np.zeros((MAX_AXES, n_zones)), np.zeros((MAX_AXES, 3)), np.zeros((MAX_MUONS, 6)),
+        np.zeros((MAX_STACK, 7)),
         np.zeros((MAX_SECONDARIES, 3)),
     )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def add_average(electrons, energy, start, profiles):
-    """Add the average cascade of ``energy`` that starts at the depth ``start``."""
-    n_bins = electrons.shape[1]
-    e = int((np.log(energy) - _LOG_LOW) / _LOG_STEP + 0.5)
+def add_average(electrons, row, number, energy, start, profiles):
+    """Add ``number`` average cascades of ``energy`` that start at the depth ``start``."""
+    log_energy = np.log(energy)
+    e = int((log_energy - _LOG_LOW) / _LOG_STEP + 0.5)
     e = min(max(e, 0), profiles.shape[0] - 1)
-    scale = energy / np.exp(_LOG_LOW + _LOG_STEP * e)
+    scale = number * np.exp(log_energy - _LOG_LOW - _LOG_STEP * e)
     k = max(int(np.ceil(start / BIN - 0.5)), 0)
     i = int(((k + 0.5) * BIN - start) / _STEP)
-    n_steps = profiles.shape[2]
-    while k < n_bins and i < n_steps:
-        n = profiles[e, 0, i]
-        electrons[0, k] += scale * n
-        electrons[1, k] += scale * profiles[e, 1, i]
-        if n * scale < 1e-3 and i > 50:
+    phase, skipped = i % _PER_BIN, i // _PER_BIN
+    for i in range(skipped, min(profiles.shape[2], skipped + electrons.shape[2] - k)):
+        n = scale * profiles[e, phase, i, 0]
+        electrons[row, 0, k] += n
+        electrons[row, 1, k] += scale * profiles[e, phase, i, 1]
+        if n < 1e-3 and i > 5:
             break
         k += 1
-        i += _PER_BIN
 
 
 @njit(cache=True, nogil=True)
-def follow_electromagnetic(state, kind, energy, depth, split, electrons, stack, base, profiles):
+def draw_pair(state):
+    """Share of a photon's energy that one electron of its pair gets; Rossi & Greisen (1941)."""
+    v = uniform(state)
+    while uniform(state) > 1 - 4 / 3 * v * (1 - v):
+        v = uniform(state)
+    return v
+
+
+@njit(cache=True, nogil=True)
+def follow_electromagnetic(
+    state, kind, energy, depth, split, electrons, row, stack, base, profiles
+):
     """Follow a photon or electron down to ``split``; below it cascades are average ones."""
-    n_bins = electrons.shape[1]
-    end = n_bins * BIN
+    end = electrons.shape[2] * BIN
     top = base
     stack[top, 0], stack[top, 1], stack[top, 2] = energy, depth, kind
     top += 1
@@ -139,28 +161,28 @@ def follow_electromagnetic(state, kind, energy, depth, split, electrons, stack, 
         top -= 1
         energy, depth, kind = stack[top, 0], stack[top, 1], stack[top, 2]
         if energy < split or top > stack.shape[0] - 3:
-            add_average(electrons, energy, depth - (0.8 if kind == ELECTRON else 0.0), profiles)
+            start = depth - (0.8 if kind == ELECTRON else 0.0)
+            add_average(electrons, row, 1.0, energy, start, profiles)
             continue
         if kind == PHOTON:
             depth += 9 / 7 * exponential(state)
             if depth >= end:
                 continue
-            v = uniform(state)
-            while uniform(state) > 1 - 4 / 3 * v * (1 - v):
-                v = uniform(state)
-            for share in (v, 1 - v):
-                stack[top, 0], stack[top, 1], stack[top, 2] = share * energy, depth, ELECTRON
-                top += 1
+            v = draw_pair(state)
+            stack[top, 0], stack[top, 1], stack[top, 2] = v * energy, depth, ELECTRON
+            stack[top + 1, 0], stack[top + 1, 1] = (1 - v) * energy, depth
+            stack[top + 1, 2] = ELECTRON
+            top += 2
             continue
         step = exponential(state) / _RATE
-        _add_track(electrons, depth, depth + step)
+        _add_track(electrons, row, depth, depth + step)
         depth += step
         if depth >= end:
             continue
         energy = energy * np.exp(-4 / 3 * _RADIATED * step) - CRITICAL_ENERGY * step
-        v = _RADIATED ** uniform(state)
+        v = np.exp(_LOG_RADIATED * uniform(state))
         while uniform(state) > 1 - v + 0.75 * v * v:
-            v = _RADIATED ** uniform(state)
+            v = np.exp(_LOG_RADIATED * uniform(state))
         stack[top, 0], stack[top, 1], stack[top, 2] = v * energy, depth, PHOTON
         stack[top + 1, 0], stack[top + 1, 1] = (1 - v) * energy, depth
         stack[top + 1, 2] = ELECTRON
@@ -168,49 +190,35 @@ def follow_electromagnetic(state, kind, energy, depth, split, electrons, stack, 
 
 
 @njit(cache=True, nogil=True)
-def settle(state, shower, ages):
-    """Sum the axes, and give each bin of depth one of the tabulated ages.
+def settle(state, electrons, filled, axis, ages):
+    """Give each bin of depth of an axis one of the tabulated ages.
 
     A draw between the two ages around it keeps the mean light, and halves the look-ups.
     """
-    n_bins = shower.electrons.shape[2]
-    whole = shower.electrons.shape[0] - 1
-    total = shower.electrons[whole]
-    total[:] = 0.0
-    for axis in range(shower.n[0]):
-        for k in range(shower.filled[axis, 0], n_bins):
-            total[0, k] += shower.electrons[axis, 0, k]
-            total[1, k] += shower.electrons[axis, 1, k]
-    shower.filled[whole, 0] = 0
-    step = ages[1] - ages[0]
-    for row in range(shower.n[0] + 1):
-        axis = row if row < shower.n[0] else whole
-        electrons = shower.electrons[axis]
-        k = shower.filled[axis, 0]
-        while k < n_bins and electrons[0, k] < FEWEST_ELECTRONS:
-            k += 1
-        shower.filled[axis, 0] = k
-        last = k
-        while k < n_bins:
-            if electrons[0, k] >= FEWEST_ELECTRONS:
-                last = k + 1
-                age = (electrons[1, k] / electrons[0, k] - ages[0]) / step + uniform(state)
-                electrons[1, k] = min(max(int(np.floor(age)), 0), ages.size - 1)
-            else:
-                electrons[0, k] = 0.0
-                electrons[1, k] = 0.0
-            k += 1
-        shower.filled[axis, 1] = last
+    per_step = 1 / (ages[1] - ages[0])
+    first, last = -1, 0
+    for k in range(electrons.shape[2]):
+        n = electrons[axis, 0, k]
+        if n >= FEWEST_ELECTRONS:
+            if first < 0:
+                first = k
+            last = k + 1
+            age = (electrons[axis, 1, k] / n - ages[0]) * per_step + uniform(state)
+            electrons[axis, 1, k] = min(max(int(age), 0), ages.size - 1)
+        else:
+            electrons[axis, 0, k] = 0.0
+            electrons[axis, 1, k] = 0.0
+    filled[axis, 0], filled[axis, 1] = max(first, 0), last
 
 
 @njit(cache=True, nogil=True)
-def _add_track(electrons, start, stop):
+def _add_track(electrons, row, start, stop):
     """Add one young electron to the bins that it crosses, by the part of each."""
     k = int(start / BIN)
-    while k < electrons.shape[1] and k * BIN < stop:
+    while k < electrons.shape[2] and k * BIN < stop:
         part = (min(stop, (k + 1) * BIN) - max(start, k * BIN)) / BIN
-        electrons[0, k] += part
-        electrons[1, k] += 0.4 * part
+        electrons[row, 0, k] += part
+        electrons[row, 1, k] += 0.4 * part
         k += 1
 
 
@@ -223,7 +231,7 @@ def find_distance(depth, grid):
 
 
 @njit(cache=True, nogil=True)
-def _draw_interaction(state, energy, kind):
+def draw_interaction(state, energy, kind):
     """Depth to the next interaction in radiation lengths."""
     log_energy = np.log10(energy)
     sigma = CROSS_SECTION[0] + log_energy * (CROSS_SECTION[1] + log_energy * CROSS_SECTION[2])
@@ -232,7 +240,7 @@ def _draw_interaction(state, energy, kind):
 
 
 @njit(cache=True, nogil=True)
-def _start_axis(shower, origin_x, origin_y, slope_x, slope_y, depth):
+def start_axis(shower, origin_x, origin_y, slope_x, slope_y):
     """Number of a new axis; the primary's when there is no room."""
     number = shower.n[0]
     if number >= shower.origin.shape[0]:
@@ -240,39 +248,57 @@ def _start_axis(shower, origin_x, origin_y, slope_x, slope_y, depth):
     shower.n[0] += 1
     shower.origin[number, 0], shower.origin[number, 1] = origin_x, origin_y
     shower.slope[number, 0], shower.slope[number, 1] = slope_x, slope_y
-    shower.electrons[number] = 0.0
-    shower.filled[number, 0] = max(int(depth / BIN) - 2, 0)
+    shower.neutral[number, 0] = 0.0
     return number
 
 
 @njit(cache=True, nogil=True)
-def _emit(state, shower, top, kind, energy, pt, x, y, tx, ty, depth, distance, profiles):
-    """Send out a secondary: a pi0 becomes an axis, a hadron goes on the stack. New top."""
-    lowest = NEUTRAL_ENERGY_MIN if kind == NEUTRAL else HADRON_ENERGY_MIN
-    if energy < lowest:
-        return top
-    # Gamma(2) in pT: exponential in transverse mass
-    angle = 0.5 * pt * (exponential(state) + exponential(state)) / energy
-    phi = 2 * np.pi * uniform(state)
-    sx, sy = tx + angle * np.cos(phi), ty + angle * np.sin(phi)
-    px, py = x - sx * distance, y - sy * distance
-    if kind == NEUTRAL:
-        axis = _start_axis(shower, px, py, sx, sy, depth)
-        electrons = shower.electrons[axis]
-        split = min(max(energy / 8, 3.0), 100.0)
-        share = uniform(state)
-        for part in (share * energy, (1 - share) * energy):
-            if part > 0.02:
-                follow_electromagnetic(
-                    state, PHOTON, part, depth, split, electrons, shower.stack, top, profiles
-                )
-        return top
-    if top < shower.stack.shape[0] - 1000:
-        row = shower.stack[top]
-        row[0], row[1], row[2], row[3] = energy, depth, px, py
-        row[4], row[5], row[6] = sx, sy, kind
-        top += 1
-    return top
+def start_neutral(state, shower, axis, energy, depth, top, profiles, ages):
+    """Follow the photons of an energetic pi0; estimate those of another, and keep it for later."""
+    whole = shower.electrons.shape[0] - 1
+    neutral = shower.neutral[axis]
+    neutral[0], neutral[1], neutral[2] = energy, depth, uniform(state)
+    if axis == 0 or energy < NEUTRAL_FOLLOWED:
+        add_average(shower.electrons, whole, 2.0, 0.5 * energy, depth, profiles)
+    if axis == 0 or energy > NEUTRAL_FOLLOWED:
+        follow_neutral(state, shower, axis, top, profiles)
+    if axis > 0 and energy > NEUTRAL_FOLLOWED:
+        for part in range(2):
+            for k in range(shower.electrons.shape[2]):
+                shower.electrons[whole, part, k] += shower.electrons[axis, part, k]
+        settle(state, shower.electrons, shower.filled, axis, ages)
+
+
+@njit(cache=True, nogil=True)
+def follow_neutral(state, shower, axis, top, profiles):
+    """Follow the two photons of the pi0 of an axis."""
+    if axis > 0:
+        shower.electrons[axis] = 0.0
+    neutral = shower.neutral[axis]
+    energy, depth, share = neutral[0], neutral[1], neutral[2]
+    split = min(max(energy / 8, 3.0), 100.0)
+    for part in (share * energy, (1 - share) * energy):
+        if part > 0.02:
+            follow_electromagnetic(
+                state, PHOTON, part, depth, split, shower.electrons, axis, shower.stack, top,
+                profiles,
+            )  # fmt: skip
+    neutral[0] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def finish_shower(state, shower, profiles, ages, peak):
+    """Follow the neutral pions that were kept for later; bounds to the light of all axes."""
+    electrons, bound = shower.electrons, shower.bound
+    for axis in range(shower.n[0]):
+        if axis > 0 and shower.neutral[axis, 0] > 0:
+            follow_neutral(state, shower, axis, 0, profiles)
+            settle(state, electrons, shower.filled, axis, ages)
+        bound[axis] = 0.0
+        for k in range(shower.filled[axis, 0], shower.filled[axis, 1]):
+            n, age = electrons[axis, 0, k], int(electrons[axis, 1, k])
+            for zone in range(bound.shape[1]):
+                bound[axis, zone] += n * peak[k, age, zone]
 
 
 @njit(cache=True, nogil=True)
@@ -313,8 +339,11 @@ def draw_secondaries(state, kind, energy, secondaries):
     n = 1
     while left > NEUTRAL_ENERGY_MIN and n < secondaries.shape[0]:
         fraction = np.exp(lowest * uniform(state))
-        while uniform(state) > (1 - fraction) ** power:
+        draw = uniform(state)
+        # 1 - power x is less than (1 - x)^power: most draws need no power
+        while draw > 1 - power * fraction and draw > (1 - fraction) ** power:
             fraction = np.exp(lowest * uniform(state))
+            draw = uniform(state)
         part = min(fraction * available, left)
         left -= part
         draw = uniform(state)
@@ -330,7 +359,7 @@ def draw_secondaries(state, kind, energy, secondaries):
 
 
 @njit(cache=True, nogil=True)
-def follow_hadron(state, shower, energy, first, grid, profiles):
+def follow_hadron(state, shower, energy, first, grid, profiles, ages):
     """Follow a nucleon whose first interaction is at the depth ``first``."""
     end = grid[0, -1]
     secondaries = shower.secondaries
@@ -345,7 +374,7 @@ def follow_hadron(state, shower, energy, first, grid, profiles):
         energy, depth, px, py, tx, ty = row[0], row[1], row[2], row[3], row[4], row[5]
         kind = int(row[6])
         if not is_first:
-            there = depth + _draw_interaction(state, energy, kind)
+            there = depth + draw_interaction(state, energy, kind)
             if kind == PION:
                 decayed = find_distance(depth, grid)
                 decayed -= PION_DECAY_LENGTH * energy * exponential(state)
@@ -359,5 +388,19 @@ def follow_hadron(state, shower, energy, first, grid, profiles):
         distance = find_distance(depth, grid)
         x, y = px + tx * distance, py + ty * distance
         for i in range(draw_secondaries(state, kind, energy, secondaries)):
-            out, part, pt = int(secondaries[i, 0]), secondaries[i, 1], secondaries[i, 2]
-            top = _emit(state, shower, top, out, part, pt, x, y, tx, ty, depth, distance, profiles)
+            out, part = int(secondaries[i, 0]), secondaries[i, 1]
+            if part < (NEUTRAL_ENERGY_MIN if out == NEUTRAL else HADRON_ENERGY_MIN):
+                continue
+            # Gamma(2) in pT: exponential in transverse mass
+            angle = -0.5 * secondaries[i, 2] * np.log(uniform(state) * uniform(state)) / part
+            phi = 2 * np.pi * uniform(state)
+            sx, sy = tx + angle * np.cos(phi), ty + angle * np.sin(phi)
+            if out == NEUTRAL:
+                axis = start_axis(shower, x - sx * distance, y - sy * distance, sx, sy)
+                start_neutral(state, shower, axis, part, depth, top, profiles, ages)
+            elif top < shower.stack.shape[0] - 1000:
+                row = shower.stack[top]
+                row[0], row[1], row[6] = part, depth, out
+                row[2], row[3] = x - sx * distance, y - sy * distance
+                row[4], row[5] = sx, sy
+                top += 1

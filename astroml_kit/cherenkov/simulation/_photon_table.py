@@ -27,9 +27,9 @@ class PhotonTable(NamedTuple):
 
     Parameters
     ----------
-    density : ndarray of float32, shape (n_depths, n_ages, n_impacts)
+    density : ndarray of float32, shape (n_impacts, n_depths, n_ages)
         Photons per m2.
-    offset : ndarray of int16, shape (n_depths, n_ages, n_impacts, n_stored, 2)
+    offset : ndarray of int16, shape (n_impacts, n_depths, n_ages, n_stored, 2)
         Where they come from in a plane across the axis, in `OFFSET_STEP` (small tables are fast
         tables): away from the axis towards the telescope, and perpendicular to that.
     """
@@ -46,18 +46,19 @@ def make_photon_table(zenith: float, lateral_scale: float = LATERAL_SCALE) -> Ph
 
     air = make_atmosphere(zenith)
     shape = (len(air.distance), len(AGES), N_IMPACT)
-    table = PhotonTable(
-        np.zeros(shape, dtype=np.float32), np.zeros((*shape, N_STORED, 2), dtype=np.int16)
-    )
+    density = np.zeros(shape, dtype=np.float32)
+    offset = np.zeros((*shape, N_STORED, 2), dtype=np.int16)
     spectra = np.stack([fraction_above(_ENERGIES, age) for age in AGES])
     angles = np.stack([tabulate_angles(False), tabulate_angles(True)])
     shift, scatter = follow_scattering(_ENERGIES)
     radiation_length = RADIATION_LENGTH / air.density / 100 * lateral_scale  # m
     fill_table(
-        *table, air.distance, air.theta_max, air.threshold * 1e3, air.photons, radiation_length,
-        AGES, _ENERGIES, spectra, angles, shift, scatter, N_PHOTONS, IMPACT_BIN, OFFSET_STEP,
+        density, offset, air.distance, air.theta_max, air.threshold * 1e3, air.photons,
+        radiation_length, AGES, _ENERGIES, spectra, angles, shift, scatter, N_PHOTONS, IMPACT_BIN,
+        OFFSET_STEP,
     )  # fmt: skip
-    return table
+    # What an axis asks for lies at one impact distance: close together in memory.
+    return PhotonTable(*(np.ascontiguousarray(np.moveaxis(v, 2, 0)) for v in (density, offset)))
 
 
 def fraction_above(energy: np.ndarray, age: float) -> np.ndarray:

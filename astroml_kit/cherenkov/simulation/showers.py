@@ -9,21 +9,23 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable, vstack
-from scipy.spatial import cKDTree
 from tqdm import tqdm
 
 from ..._validation import check_choice, check_columns, check_real, invalid
 from ..cameras import CameraGeometry
 from ..images import RaggedImages, build_image_table, clean_and_measure
 from . import _chunks
-from ._physics import EFFICIENCY, FLUXES, MIRROR_AREA, NOISE_PER_PE, NOISE_VARIANCE
+from ._equipment import make_array, make_camera, prepare_air, prepare_optics, reserve_output
+from ._physics import EFFICIENCY, MIRROR_AREA, NOISE_VARIANCE
+from ._thrown import ThrownShowers, draw_energies, find_background_rate
+
+__all__ = ["ThrownShowers", "find_background_rate", "iter_showers", "simulate_showers"]
 
 # Codes of the primary as in CORSIKA but for the gamma, which is 0 as in ctapipe.
 PARTICLES = {"gamma": 0, "electron": 1, "muon": 5, "proton": 101, "helium": 402}
@@ -36,104 +38,9 @@ _DEFAULTS = {
     "helium": (400.0, 2e5, 2.7, 10),
 }
 _DARK = 8.0  # p.e. that never make an image
+_TRIGGER_CHARGE, _TRIGGER_PIXELS = 5.0, 3  # p.e.; pixels with more that trigger a camera
 _FULL_CONE = 3.2  # deg: beyond it nothing reaches the camera
 CHUNK = {"gamma": 20_000, "electron": 20_000, "muon": 20_000, "proton": 4000, "helium": 4000}
-
-
-@dataclass(frozen=True)
-class ThrownShowers:
-    """How showers were thrown; what effective areas and rates are made of.
-
-    Parameters
-    ----------
-    particle : str
-        Primary.
-    n_showers, n_uses : int
-        Showers, and how often each was thrown at the array.
-    energy_min, energy_max : float
-        TeV.
-    index : float
-        The showers per area are distributed as E^-index.
-    zenith, offset, view_cone : float
-        Degrees: of the pointing; of the centre of the directions from the pointing; radius of the
-        disc of directions about that centre.
-    efficiency : float
-        Photo-electrons per photon on the mirror.
-    seed : int
-        Of the random numbers.
-    """
-
-    particle: str
-    n_showers: int
-    n_uses: int
-    energy_min: float
-    energy_max: float
-    index: float
-    zenith: float
-    offset: float
-    view_cone: float
-    efficiency: float
-    seed: int
-
-    @property
-    def n_thrown(self) -> int:
-        """Showers x uses."""
-        return self.n_showers * self.n_uses
-
-    @property
-    def solid_angle(self) -> float:
-        """Of the directions [sr]; 0 for a point."""
-        return np.pi * np.radians(self.view_cone) ** 2
-
-    @staticmethod
-    def find_area(energy: Any) -> np.ndarray:
-        """Area that cores are thrown in [m2] at an energy [TeV]."""
-        radius = np.clip(200 + 120 * np.log10(np.asarray(energy) / 0.1), 120, 450)
-        return np.pi * radius**2
-
-    def integrate_area(self, low: Any = None, high: Any = None) -> np.ndarray:
-        """Integral of E^-index x area over an energy range [m2 TeV^(1 - index)]."""
-        low = self.energy_min if low is None else low
-        high = self.energy_max if high is None else high
-        x = np.linspace(np.log(low), np.log(high), 2001)
-        return np.trapezoid(np.exp(x) ** (1 - self.index) * self.find_area(np.exp(x)), x, axis=0)
-
-    def find_rate(self, energy: Any, *, norm: float, index: float) -> np.ndarray:
-        """Rate [1/s] that one event of ``energy`` [TeV] stands for.
-
-        Parameters
-        ----------
-        energy : array_like
-            True energies.
-        norm : float
-            Flux at 1 TeV, /(m2 s TeV), and per sr for showers from a cone.
-        index : float
-            Of the flux, dN/dE = norm (E / TeV)^-index.
-        """
-        solid_angle = self.solid_angle if self.view_cone > 0 else 1.0
-        weight = np.asarray(energy) ** (self.index - index)
-        return norm * weight * self.integrate_area() * solid_angle / self.n_thrown
-
-
-def find_background_rate(images: QTable) -> np.ndarray:
-    """Rate [1/s] of each row of a table of protons, helium nuclei or electrons."""
-    thrown = ThrownShowers(**images.meta["thrown"])
-    norm, index = FLUXES[check_choice("particle", thrown.particle, FLUXES)]
-    energy = images["true_energy"].to_value(u.TeV)
-    # /GeV at 1 GeV to /TeV at 1 TeV
-    return thrown.find_rate(energy, norm=norm * 1e3 ** (1 - index), index=index)
-
-
-def make_array() -> QTable:
-    """Positions of four telescopes on a square of 120 m, diagonals along the axes: H.E.S.S. I."""
-    x = np.array([-85.0, 0.0, 85.0, 0.0]) * u.m
-    y = np.array([0.0, 85.0, 0.0, -85.0]) * u.m
-    return QTable({"tel_id": [1, 2, 3, 4], "x": x, "y": y})
-
-
-def make_camera() -> CameraGeometry:
-    """960 hexagonal pixels of 0.16 degree."""
-    return CameraGeometry.hexagonal(pixel_size=0.16 * u.deg, n_pixels=960)
 
 
 def simulate_showers(
@@ -404,15 +311,6 @@ def _read_count(name: str, value: Any) -> int:
     return int(value)
 
 
-def draw_energies(thrown: ThrownShowers, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Energies [TeV] distributed as E^-index x the area that cores are thrown in."""
-    edges = np.linspace(np.log(thrown.energy_min), np.log(thrown.energy_max), 4001)
-    energy = np.exp(edges)
-    density = energy ** (1 - thrown.index) * thrown.find_area(energy)
-    cdf = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))])
-    return np.exp(np.interp(rng.random(n), cdf / cdf[-1], edges))
-
-
 def _finish(job: _Job, start: int, stop: int, store: Any) -> QTable:
     """Images of the showers ``start`` to ``stop``, from the folder when they are there."""
     if store is not None:
@@ -427,31 +325,27 @@ def _finish(job: _Job, start: int, stop: int, store: Any) -> QTable:
 
 def _simulate(job: _Job, start: int, stop: int) -> QTable:
     """Images of the showers ``start`` to ``stop``."""
-    from ._imaging import Output, reserve, throw_showers
+    from ._imaging import Limits, throw_showers
+    from ._light import reserve
 
-    thrown = job.thrown
-    air, shower = _prepare_air(thrown.zenith)
+    thrown, n_telescopes = job.thrown, len(job.tel_id)
+    air, shower = prepare_air(thrown.zenith)
     optics = prepare_optics(job.camera, job.positions, job.mirror_areas, thrown.efficiency)
-    canvas = reserve(len(job.tel_id), job.camera.n_pixels, len(air.distance))
+    camera = reserve(n_telescopes, job.camera.n_pixels)
     rng = np.random.default_rng([thrown.seed, start])
     energies = draw_energies(thrown, stop - start, rng) * 1e3
-    limits = np.array([
-        job.min_light, job.min_telescopes, 5.0, 3.0, job.min_telescopes, job.max_cog, _DARK,
-        job.min_charge,
-    ])  # fmt: skip
-    directions = np.array([thrown.offset, 0.0, thrown.view_cone])
-    n_room = max(100_000, 4 * thrown.n_uses * len(job.tel_id))
-    n_pixels = max(16_000_000, 2 * thrown.n_uses * len(job.tel_id) * job.camera.n_pixels)
-    output = Output(
-        np.empty((n_room, 8)), np.empty(n_room, np.int64), np.empty(n_room, np.int64),
-        np.empty(n_room + 1, np.int64), np.empty(n_pixels, np.int32),
-        np.empty(n_pixels, np.float32),
+    limits = Limits(
+        job.min_light, _DARK, job.max_cog, _TRIGGER_CHARGE, _TRIGGER_PIXELS, job.min_charge,
+        job.min_telescopes,
     )  # fmt: skip
+    directions = np.array([thrown.offset, 0.0, thrown.view_cone])
+    room = thrown.n_uses * n_telescopes
+    output = reserve_output(max(50_000, 2 * room), max(4_000_000, 2 * room * job.camera.n_pixels))
     tables, done, n_triggered = [], 0, 0
     while done < len(energies):
         n, n_events, n_images, n_listed = throw_showers(
             thrown.seed, start + done, PARTICLES[thrown.particle], energies[done:],
-            thrown.n_uses, limits, directions, air, optics, shower, canvas, output,
+            thrown.n_uses, limits, directions, air, optics, shower, camera, output,
         )  # fmt: skip
         done += n
         output.image_start[n_images] = n_listed
@@ -512,59 +406,3 @@ def _fill_images(
         part = slice(drawn.offset[image], drawn.offset[image + 1])
         dense[row, drawn.pixel[part]] = drawn.charge[part]
     return dense
-
-
-@lru_cache(maxsize=4)
-def _prepare_air(zenith: float) -> tuple[Any, Any]:
-    """Atmosphere and photon table at a zenith angle, and room for a shower in it."""
-    from ._atmosphere import make_atmosphere
-    from ._cascades import make_shower, tabulate_profiles
-    from ._imaging import Air
-    from ._photon_table import AGES, IMPACT_BIN, OFFSET_STEP, make_photon_table
-
-    air = make_atmosphere(zenith)
-    table = make_photon_table(zenith)
-    grid = np.stack([air.depth_grid, air.distance_grid])
-    arrays = Air(
-        air.distance, air.theta_max, air.photons, grid, table.density, table.offset, AGES,
-        IMPACT_BIN, OFFSET_STEP, air.edges, tabulate_profiles(),
-    )  # fmt: skip
-    return arrays, make_shower(len(air.distance))
-
-
-def prepare_optics(
-    camera: CameraGeometry,
-    positions: tuple[tuple[float, float], ...],
-    mirror_areas: tuple[float, ...],
-    efficiency: float,
-) -> Any:
-    """Arrays that the compiled loops read of the telescopes."""
-    from ._imaging import Optics
-    from ._random import NORMAL
-
-    x, y = (np.ascontiguousarray(v.to_value(u.deg)) for v in (camera.pixel_x, camera.pixel_y))
-    width = float(np.median(camera.pixel_width.to_value(u.deg)))
-    corner_distance = {"hexagonal": 1 / np.sqrt(3), "square": np.sqrt(0.5), "circle": 0.5}
-    reach = width * corner_distance[camera.pixel_shape] * 1.00001
-    cell = width / 4
-    low = np.array([x.min(), y.min()]) - reach - cell
-    n_cells = np.ceil((np.array([x.max(), y.max()]) + reach + cell - low) / cell).astype(int)
-    centre_x, centre_y = (low[i] + cell * (np.arange(n_cells[i]) + 0.5) for i in (0, 1))
-    centres = np.stack(np.meshgrid(centre_x, centre_y), axis=-1)
-    n_near = min(5, len(x))
-    distance, nearest = cKDTree(np.column_stack([x, y])).query(centres, k=n_near)
-    distance, nearest = (v.reshape(*centres.shape[:2], n_near) for v in (distance, nearest))
-    half = cell * np.sqrt(0.5)
-    candidate = (distance <= distance[..., :1] + 2 * half) & (distance <= reach + half)
-    return Optics(
-        telescopes=np.array(positions, dtype=float),
-        pe_per_photon=np.array(mirror_areas, dtype=float) * efficiency,
-        noise=np.array([NOISE_VARIANCE, NOISE_PER_PE]),
-        pixel_x=x,
-        pixel_y=y,
-        reach2=reach**2,
-        neighbours=np.ascontiguousarray(camera.neighbour_table, dtype=np.int32),
-        raster=np.where(candidate, nearest, -1).astype(np.int16),
-        corner=np.array([*low, cell]),
-        normals=NORMAL,
-    )
