@@ -61,8 +61,8 @@ class ScalingTables:
     than the bin's mean the shower was: a higher shower of the same energy gives less light. An
     event's ln(E) is the mean of its images' with weights 1 / spread^2; the bias that is left is
     taken out by reading the curve of the median estimate against true energy backwards. Between
-    bins everything is interpolated; the offset of a bin matters less than its size and distance,
-    so that an empty bin takes its values from the nearest in this order.
+    bins everything is interpolated. An empty bin takes the values of the nearest full one, where a
+    step in size or distance is shorter than one in offset, and that than one in zenith.
 
     Examples
     --------
