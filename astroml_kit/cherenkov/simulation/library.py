@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable, vstack
 
 from ..._registry import find_catalogs
-from ..._validation import check_real
+from ..._validation import check_real, check_same_length
+from .._schema import damage_is_one_error
 from ..scaling import ScalingTables
 from ..stereo import reconstruct_stereo
 from ._physics import FLUXES
@@ -288,6 +289,11 @@ def read_library(path: str | os.PathLike[str] | None = None) -> ShowerLibrary:
     -------
     ShowerLibrary
 
+    Raises
+    ------
+    EventFileError
+        For a file that is damaged or of another kind; it is a `ValueError`.
+
     Examples
     --------
     >>> library = read_library()
@@ -303,7 +309,12 @@ def _read_built_in() -> ShowerLibrary:
 
 
 def _read(path: Path) -> ShowerLibrary:
-    with np.load(path, allow_pickle=False) as kept:
+    with path.open("rb") as file, damage_is_one_error(path, "shower library"):
+        return _unpack(file)
+
+
+def _unpack(file: BinaryIO) -> ShowerLibrary:
+    with np.load(file, allow_pickle=False) as kept:
         header = json.loads(str(kept["header"]))
         parts: dict[str, dict[str, np.ndarray]] = {"gammas": {}, "background": {}}
         for name in kept.files:
@@ -317,6 +328,8 @@ def _read(path: Path) -> ShowerLibrary:
         name: tuple(ThrownShowers(**one) for one in sets) for name, sets in header["thrown"].items()
     }
     gammas, background = parts["gammas"], parts["background"]
+    check_same_length(**gammas)
+    check_same_length(**background)
     for name in ("dx", "dy"):
         gammas[name] = gammas[name] * _STEP
     background["offset"] = background["offset"] * _STEP
