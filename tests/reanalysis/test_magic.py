@@ -257,7 +257,7 @@ def test_a_source_that_no_gamma_reaches_is_refused(scored):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("cen-a", {}, r"name must be one of \['magic', 'hess-dl3-dr1'\], got 'cen-a'"),
+        ("m87", {}, r"name must be one of \['cen-a', 'magic', 'hess-dl3-dr1'\], got 'm87'"),
         ("magic", {"target": "Crab"}, "options of 'magic' must be among .*, got 'target'"),
         ("magic", {"hypothesis": 5}, "got 'hypothesis'"),
         ("magic", {"n_background": 0}, "n_background must be finite and > 0"),
