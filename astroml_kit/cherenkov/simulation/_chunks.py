@@ -52,7 +52,8 @@ class ChunkStore:
 
     def write(self, table: QTable, start: int, stop: int) -> None:
         """Keep a chunk; a file is there when it is complete."""
-        columns, units = {}, {}
+        columns: dict[str, Any] = {}
+        units: dict[str, str] = {}
         for name in table.colnames:
             column = table[name]
             columns[name] = np.asarray(getattr(column, "value", column))

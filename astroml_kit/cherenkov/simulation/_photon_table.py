@@ -96,6 +96,6 @@ def follow_scattering(energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     t = np.linspace(0, 8, 4001)
     critical = 1e3 * CRITICAL_ENERGY
     before = (energy[:, None] + critical) * np.exp(0.96 * t) - critical
-    moments = [np.trapezoid(t**n / before**2, t, axis=1) for n in range(3)]
+    moments = [np.asarray(np.trapezoid(t**n / before**2, t, axis=1)) for n in range(3)]
     shift = moments[1] / moments[0]
     return shift, np.sqrt(np.maximum(moments[2] / moments[0] - shift**2, 0))
