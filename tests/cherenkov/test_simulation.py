@@ -319,7 +319,7 @@ def test_faint_axes_give_the_light_that_is_expected():
     state, drawn = np.empty(2, np.uint64), _light.reserve(1, camera.n_pixels)
     start_stream(state, 5, 4)
     _imaging.start_shower(state, 101, 600.0, shower, air)
-    _imaging.finish_shower(state, shower, air.profiles, air.ages, air.peak)
+    _imaging.finish_shower(shower, air)
     assert shower.n[0] > 20
     for core in (20.0, 90.0, 180.0):
         expected = 0.0

@@ -33,12 +33,16 @@ from ._physics import (
     SHARE_CHARGED,
     SHARE_NEUTRAL,
 )
-from ._random import exponential, uniform
+from ._random import exponential, start_stream, uniform
 
 PHOTON, ELECTRON = 0, 1
 NUCLEON, PION, NEUTRAL = 0, 1, 2
 MAX_AXES, MAX_MUONS, MAX_STACK, MAX_SECONDARIES = 4000, 4000, 20_000, 2000
-NEUTRAL_FOLLOWED = 24.0  # GeV: from here on photons of a pi0 cascade above the lowest split
+LOWEST_SPLIT = 3.0  # GeV: cascades below are average ones
+NEUTRAL_FOLLOWED = 8 * LOWEST_SPLIT
+# Steps in ln E from `NEUTRAL_ENERGY_MIN` and in depth, of bounds to the light of pi0 below that.
+SOFT_STEP, SOFT_DEPTH, _LOG_SOFT = 0.25, 0.5, np.log(NEUTRAL_ENERGY_MIN)
+_GOLDEN = (np.sqrt(5) - 1) / 2
 FEWEST_ELECTRONS = 0.02  # in a bin of an axis that is followed further
 
 # Greisen's average profile, N and N x age: steps of 0.1 radiation lengths and of 10 % in energy.
@@ -84,10 +88,10 @@ class Shower(NamedTuple):
         neutral pions of low energy is estimated, and tells whether to follow them at all.
     filled : ndarray of int64, shape (MAX_AXES + 1, 2)
         First bin that is filled, and the one after the last.
-    bound : ndarray, shape (MAX_AXES, n_zones)
+    bound : ndarray, shape (MAX_AXES + 1, n_zones)
         More photons per m2 than an axis has anywhere in a zone of impact distance.
     neutral : ndarray, shape (MAX_AXES, 3)
-        Energy, depth and energy sharing of the pi0 of an axis whose cascade is still to be
+        Energy, depth and random number of the pi0 of an axis whose cascade is still to be
         followed; energy 0 when it has been.
     muon : ndarray, shape (MAX_MUONS, 6)
         Origin, slope, distance of birth, energy.
@@ -95,6 +99,8 @@ class Shower(NamedTuple):
         Particles to follow.
     secondaries : ndarray, shape (MAX_SECONDARIES, 3)
         Of the interaction at hand.
+    state : ndarray of uint64, shape (2,)
+        Random numbers of the pi0 at hand.
     """
 
     n: np.ndarray
@@ -107,6 +113,7 @@ class Shower(NamedTuple):
     muon: np.ndarray
     stack: np.ndarray
     secondaries: np.ndarray
+    state: np.ndarray
 
 
 def make_shower(n_bins: int, n_zones: int) -> Shower:
@@ -114,9 +121,9 @@ def make_shower(n_bins: int, n_zones: int) -> Shower:
     return Shower(
         np.zeros(2, np.int64), np.zeros((MAX_AXES, 2)), np.zeros((MAX_AXES, 2)),
         np.zeros((MAX_AXES + 1, 2, n_bins)), np.zeros((MAX_AXES + 1, 2), np.int64),
-        np.zeros((MAX_AXES, n_zones)), np.zeros((MAX_AXES, 3)), np.zeros((MAX_MUONS, 6)),
-        np.zeros((MAX_STACK, 7)),
-        np.zeros((MAX_SECONDARIES, 3)),
+        np.zeros((MAX_AXES + 1, n_zones)), np.zeros((MAX_AXES, 3)), np.zeros((MAX_MUONS, 6)),
+        np.zeros((MAX_STACK, 7)), np.zeros((MAX_SECONDARIES, 3)),
+        np.zeros(2, np.uint64),
     )  # fmt: skip
 
 
@@ -190,10 +197,11 @@ def follow_electromagnetic(
 
 
 @njit(cache=True, nogil=True)
-def settle(state, electrons, filled, axis, ages):
+def settle(level, electrons, filled, axis, ages):
     """Give each bin of depth of an axis one of the tabulated ages.
 
-    A draw between the two ages around it keeps the mean light, and halves the look-ups.
+    One of the two around the bin's age by a threshold that is uniform, ``level`` in the first
+    bin: that keeps the mean light, and halves the look-ups.
     """
     per_step = 1 / (ages[1] - ages[0])
     first, last = -1, 0
@@ -203,12 +211,26 @@ def settle(state, electrons, filled, axis, ages):
             if first < 0:
                 first = k
             last = k + 1
-            age = (electrons[axis, 1, k] / n - ages[0]) * per_step + uniform(state)
+            level += _GOLDEN
+            if level >= 1:
+                level -= 1
+            age = (electrons[axis, 1, k] / n - ages[0]) * per_step + level
             electrons[axis, 1, k] = min(max(int(age), 0), ages.size - 1)
         else:
             electrons[axis, 0, k] = 0.0
             electrons[axis, 1, k] = 0.0
     filled[axis, 0], filled[axis, 1] = max(first, 0), last
+
+
+@njit(cache=True, nogil=True)
+def bound_light(shower, axis, peak):
+    """Note the most light that an axis can have in each zone of impact distance."""
+    electrons, bound = shower.electrons, shower.bound
+    bound[axis] = 0.0
+    for k in range(shower.filled[axis, 0], shower.filled[axis, 1]):
+        n, age = electrons[axis, 0, k], int(electrons[axis, 1, k])
+        for zone in range(bound.shape[1]):
+            bound[axis, zone] += n * peak[k, age, zone]
 
 
 @njit(cache=True, nogil=True)
@@ -253,52 +275,59 @@ def start_axis(shower, origin_x, origin_y, slope_x, slope_y):
 
 
 @njit(cache=True, nogil=True)
-def start_neutral(state, shower, axis, energy, depth, top, profiles, ages):
-    """Follow the photons of an energetic pi0; estimate those of another, and keep it for later."""
+def start_neutral(state, shower, axis, energy, depth, top, air):
+    """Follow an energetic pi0 now; estimate the cascades of another, and keep it for later."""
     whole = shower.electrons.shape[0] - 1
     neutral = shower.neutral[axis]
     neutral[0], neutral[1], neutral[2] = energy, depth, uniform(state)
-    if axis == 0 or energy < NEUTRAL_FOLLOWED:
-        add_average(shower.electrons, whole, 2.0, 0.5 * energy, depth, profiles)
     if axis == 0 or energy > NEUTRAL_FOLLOWED:
-        follow_neutral(state, shower, axis, top, profiles)
-    if axis > 0 and energy > NEUTRAL_FOLLOWED:
-        for part in range(2):
+        follow_neutral(shower, axis, top, air)
+        if axis > 0:
             for k in range(shower.electrons.shape[2]):
-                shower.electrons[whole, part, k] += shower.electrons[axis, part, k]
-        settle(state, shower.electrons, shower.filled, axis, ages)
+                n = shower.electrons[axis, 0, k]
+                shower.electrons[whole, 0, k] += n
+                age = air.ages[int(shower.electrons[axis, 1, k])]
+                shower.electrons[whole, 1, k] += n * age
+            return
+    add_average(shower.electrons, whole, 2.0, 0.5 * energy, depth, air.profiles)
+    if energy < LOWEST_SPLIT:
+        e = int((np.log(energy) - _LOG_SOFT) / SOFT_STEP)
+        d = min(int(depth / SOFT_DEPTH), air.soft.shape[1] - 1)
+        for zone in range(shower.bound.shape[1]):
+            shower.bound[axis, zone] = energy * air.soft[e, d, zone]
 
 
 @njit(cache=True, nogil=True)
-def follow_neutral(state, shower, axis, top, profiles):
-    """Follow the two photons of the pi0 of an axis."""
+def follow_neutral(shower, axis, top, air):
+    """Follow the two photons of the pi0 of an axis, with random numbers of their own."""
+    neutral = shower.neutral[axis]
+    state = shower.state
+    start_stream(state, np.uint64(0), np.uint64(neutral[2] * 4503599627370496.0))
     if axis > 0:
         shower.electrons[axis] = 0.0
-    neutral = shower.neutral[axis]
-    energy, depth, share = neutral[0], neutral[1], neutral[2]
-    split = min(max(energy / 8, 3.0), 100.0)
+    energy, depth, share = neutral[0], neutral[1], uniform(state)
+    split = min(max(energy / 8, LOWEST_SPLIT), 100.0)
     for part in (share * energy, (1 - share) * energy):
         if part > 0.02:
             follow_electromagnetic(
                 state, PHOTON, part, depth, split, shower.electrons, axis, shower.stack, top,
-                profiles,
+                air.profiles,
             )  # fmt: skip
+    if axis > 0:
+        settle(uniform(state), shower.electrons, shower.filled, axis, air.ages)
     neutral[0] = 0.0
 
 
 @njit(cache=True, nogil=True)
-def finish_shower(state, shower, profiles, ages, peak):
-    """Follow the neutral pions that were kept for later; bounds to the light of all axes."""
-    electrons, bound = shower.electrons, shower.bound
-    for axis in range(shower.n[0]):
-        if axis > 0 and shower.neutral[axis, 0] > 0:
-            follow_neutral(state, shower, axis, 0, profiles)
-            settle(state, electrons, shower.filled, axis, ages)
-        bound[axis] = 0.0
-        for k in range(shower.filled[axis, 0], shower.filled[axis, 1]):
-            n, age = electrons[axis, 0, k], int(electrons[axis, 1, k])
-            for zone in range(bound.shape[1]):
-                bound[axis, zone] += n * peak[k, age, zone]
+def finish_shower(shower, air):
+    """Follow the neutral pions that were kept for later, but those whose light is bounded."""
+    bound_light(shower, 0, air.peak)
+    for axis in range(1, shower.n[0]):
+        energy = shower.neutral[axis, 0]
+        if energy == 0 or energy >= LOWEST_SPLIT:
+            if energy > 0:
+                follow_neutral(shower, axis, 0, air)
+            bound_light(shower, axis, air.peak)
 
 
 @njit(cache=True, nogil=True)
@@ -359,9 +388,9 @@ def draw_secondaries(state, kind, energy, secondaries):
 
 
 @njit(cache=True, nogil=True)
-def follow_hadron(state, shower, energy, first, grid, profiles, ages):
+def follow_hadron(state, shower, energy, first, air):
     """Follow a nucleon whose first interaction is at the depth ``first``."""
-    end = grid[0, -1]
+    grid, end = air.grid, air.grid[0, -1]
     secondaries = shower.secondaries
     top = 1
     row = shower.stack[0]
@@ -397,7 +426,7 @@ def follow_hadron(state, shower, energy, first, grid, profiles, ages):
             sx, sy = tx + angle * np.cos(phi), ty + angle * np.sin(phi)
             if out == NEUTRAL:
                 axis = start_axis(shower, x - sx * distance, y - sy * distance, sx, sy)
-                start_neutral(state, shower, axis, part, depth, top, profiles, ages)
+                start_neutral(state, shower, axis, part, depth, top, air)
             elif top < shower.stack.shape[0] - 1000:
                 row = shower.stack[top]
                 row[0], row[1], row[6] = part, depth, out

@@ -37,10 +37,11 @@ def prepare_air(zenith: float) -> tuple[Any, Any]:
     from ._atmosphere import make_atmosphere
     from ._cascades import make_shower, tabulate_profiles
     from ._light import Air
-    from ._photon_table import AGES, IMPACT_BIN, OFFSET_STEP, make_photon_table
+    from ._photon_table import AGES, IMPACT_BIN, N_STORED, OFFSET_STEP, make_photon_table
 
     air = make_atmosphere(zenith)
     table = make_photon_table(zenith)
+    profiles, peak = tabulate_profiles(), find_peaks(table.density)
     arrays = Air(
         distance=air.distance,
         inverse=1 / np.maximum(air.distance, NEAREST),
@@ -51,12 +52,14 @@ def prepare_air(zenith: float) -> tuple[Any, Any]:
         grid=np.stack([air.depth_grid, air.distance_grid]),
         density=table.density,
         zone=np.repeat(np.arange(len(ZONES)), np.diff([*ZONES, len(table.density)])),
-        peak=find_peaks(table.density),
-        offset=table.offset,
+        peak=peak,
+        soft=bound_soft_light(profiles, peak, AGES),
+        offset=table.offset.reshape(-1, 2),
         ages=AGES,
         impact_bin=IMPACT_BIN,
         offset_step=OFFSET_STEP,
-        profiles=tabulate_profiles(),
+        n_stored=N_STORED,
+        profiles=profiles,
     )
     return arrays, make_shower(len(air.distance), len(ZONES))
 
@@ -67,6 +70,38 @@ def find_peaks(density: np.ndarray) -> np.ndarray:
     # densities are interpolated up to the first bin of the next zone
     peaks = [density[start : end + 1].max(axis=0) for start, end in zip(ZONES, ends, strict=True)]
     return np.ascontiguousarray(np.stack(peaks, axis=-1))
+
+
+def bound_soft_light(profiles: np.ndarray, peak: np.ndarray, ages: np.ndarray) -> np.ndarray:
+    """More photons per m2 and GeV than the average cascades of a pi0 can have in each zone."""
+    from ._cascades import LOWEST_SPLIT, SOFT_DEPTH, SOFT_STEP, add_average
+    from ._physics import NEUTRAL_ENERGY_MIN
+
+    n_bins = len(peak)
+    energies = NEUTRAL_ENERGY_MIN * np.exp(
+        np.arange(0, np.log(LOWEST_SPLIT / NEUTRAL_ENERGY_MIN) + SOFT_STEP, 0.5 * SOFT_STEP)
+    )
+    starts = np.arange(0, n_bins + SOFT_DEPTH, 0.5 * SOFT_DEPTH)
+    # either of the two ages around the one there is
+    either = np.maximum(peak, np.roll(peak, -1, axis=1))
+    light = np.zeros((len(energies), len(starts), peak.shape[2]))
+    for e, energy in enumerate(energies):
+        for s, start in enumerate(starts):
+            for share in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.999):
+                room = np.zeros((1, 2, n_bins))
+                for part in (share * energy, (1 - share) * energy):
+                    add_average(room, 0, 1.0, part, start, profiles)
+                n, sums = room[0]
+                age = np.divide(sums, n, out=np.zeros(n_bins), where=n > 0)
+                lower = np.clip(
+                    ((age - ages[0]) / (ages[1] - ages[0])).astype(int), 0, len(ages) - 2
+                )
+                found = n @ either[np.arange(n_bins), lower] / energy
+                light[e, s] = np.maximum(light[e, s], found)
+    # the largest at the ends and in the middle of each step, and a margin for what is between
+    i_energy, i_start = (2 * np.arange((n - 1) // 2) for n in light.shape[:2])
+    steps = [light[i_energy + i][:, i_start + k] for i in range(3) for k in range(3)]
+    return 1.1 * np.max(steps, axis=0)
 
 
 def find_ring_starts(edges: np.ndarray, theta_max: np.ndarray, step: float = 50.0) -> np.ndarray:

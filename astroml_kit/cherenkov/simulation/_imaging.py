@@ -9,6 +9,8 @@ from numba import njit
 
 from ._cascades import (
     ELECTRON,
+    LOWEST_SPLIT,
+    bound_light,
     draw_interaction,
     draw_pair,
     find_distance,
@@ -43,7 +45,8 @@ class Limits(NamedTuple):
     Parameters
     ----------
     light, dark : float
-        Mean light of the shower in a camera [p.e.] that counts, and below which it stays empty.
+        Mean light of the shower in a camera [p.e.] that counts, negative to draw every event;
+        and light below which a camera stays empty.
     max_cog : float
         How far the centre of that light may be from the camera's [deg].
     pixel_charge, n_pixels, charge : float
@@ -78,7 +81,7 @@ def start_shower(state, particle, energy, shower, air):
     electrons[0] = 0.0
     first, whole = 0.0, 0
     if particle < MUON:
-        split = min(max(energy / 30, 3.0), 100.0)
+        split = min(max(energy / 30, LOWEST_SPLIT), 100.0)
         parts = (energy, 0.0)
         if particle == GAMMA:
             # the first conversion here, so that its depth is known
@@ -107,12 +110,10 @@ def start_shower(state, particle, energy, shower, air):
             if nucleons == 4:
                 depth *= 0.5  # helium is larger: cross section about twice a proton's
             if depth < air.grid[0, -1]:
-                follow_hadron(
-                    state, shower, energy / nucleons, depth, air.grid, air.profiles, air.ages
-                )
+                follow_hadron(state, shower, energy / nucleons, depth, air)
             first = min(first, depth)
-        settle(state, electrons, filled, whole, air.ages)
-    settle(state, electrons, filled, 0, air.ages)
+        settle(uniform(state), electrons, filled, whole, air.ages)
+    settle(uniform(state), electrons, filled, 0, air.ages)
     return first, whole
 
 
@@ -128,6 +129,39 @@ def _draw_use(state, radius, directions):
         phi = 2 * np.pi * uniform(state)
         tx, ty = tx + r * np.cos(phi), ty + r * np.sin(phi)
     return core_x, core_y, tx, ty
+
+
+@njit(cache=True, nogil=True)
+def _is_bright(shower, whole, lights, core_x, core_y, tx, ty, limits, air, optics):
+    """Whether enough cameras expect enough light; ``lights`` is set to that [p.e.]."""
+    n_telescopes = lights.size
+    if limits.light < 0:
+        lights[:] = limits.dark
+        return True
+    density, per_bin = air.density, 1 / air.impact_bin
+    n_left = n_telescopes
+    for t in range(n_telescopes):
+        dx, dy = core_x - optics.telescopes[t, 0], core_y - optics.telescopes[t, 1]
+        lights[t] = np.sqrt(dx * dx + dy * dy)
+        j = int(max(lights[t] * per_bin - 0.5, 0.0))
+        if j >= density.shape[0] or (
+            shower.bound[whole, air.zone[j]] * optics.pe_per_photon[t] <= limits.light
+        ):
+            n_left -= 1
+    if n_left < limits.n_telescopes:
+        return False
+    n_bright = 0
+    for t in range(n_telescopes):
+        light, inverse = expect_light(
+            shower.electrons, whole, shower.filled, lights[t], air.impact_bin, density,
+            air.inverse,
+        )  # fmt: skip
+        lights[t] = light * optics.pe_per_photon[t]
+        x = tx + (core_x - optics.telescopes[t, 0]) * inverse
+        y = ty + (core_y - optics.telescopes[t, 1]) * inverse
+        if lights[t] > limits.light and (x * x + y * y) * RAD**2 < limits.max_cog**2:
+            n_bright += 1
+    return n_bright >= limits.n_telescopes
 
 
 @njit(cache=True, nogil=True)
@@ -195,8 +229,6 @@ def throw_showers(
     state, use_state = np.empty(2, np.uint64), np.empty(2, np.uint64)
     n_telescopes = optics.telescopes.shape[0]
     lights = np.zeros(n_telescopes)
-    electrons, filled = shower.electrons, shower.filled
-    most2 = (limits.max_cog / RAD) ** 2
     n_events, n_images, n_pixels = 0, 0, 0
     room = n_uses * n_telescopes
     for s in range(energies.size):
@@ -210,27 +242,16 @@ def throw_showers(
         stream = (first_shower + s) * (n_uses + 1)
         start_stream(state, seed, stream)
         first, whole = start_shower(state, particle, energy, shower, air)
+        bound_light(shower, whole, air.peak)
         radius = MUON_REACH if particle == MUON else find_radius(energy)
         finished = False
         for use in range(n_uses):
             start_stream(use_state, seed, stream + 1 + use)
             core_x, core_y, tx, ty = _draw_use(use_state, radius, directions)
-            n_bright = n_telescopes if particle == MUON else 0
-            for t in range(n_telescopes):
-                dx = core_x - optics.telescopes[t, 0]
-                dy = core_y - optics.telescopes[t, 1]
-                light, inverse = expect_light(
-                    electrons, whole, filled, np.sqrt(dx * dx + dy * dy), air.impact_bin,
-                    air.density, air.inverse,
-                )  # fmt: skip
-                lights[t] = limits.dark if particle == MUON else light * optics.pe_per_photon[t]
-                x, y = tx + dx * inverse, ty + dy * inverse
-                if lights[t] > limits.light and x * x + y * y < most2:
-                    n_bright += 1
-            if n_bright < limits.n_telescopes:
+            if not _is_bright(shower, whole, lights, core_x, core_y, tx, ty, limits, air, optics):
                 continue
             if not finished:
-                finish_shower(state, shower, air.profiles, air.ages, air.peak)
+                finish_shower(shower, air)
                 finished = True
             if _draw_cameras(
                 use_state, shower, lights, core_x, core_y, tx, ty, limits, air, optics, camera

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ._cascades import follow_neutral
 from ._physics import MIRROR_RADIUS, PSF_GROWTH, PSF_SIGMA
-from ._random import N_QUANTILES, draw_bits, exponential, normal, uniform
+from ._random import N_QUANTILES, draw_bits, exponential, normal
 
 RAD = 180 / np.pi
-MUON_MASS, MUON_LOSS, MUON_STEP = 0.10566, 0.0002, 50.0  # GeV, GeV/m in thin air, m
+MUON_MASS, MUON_LOSS = 0.10566, 0.0002  # GeV, GeV/m in thin air
 FAINT = 0.5  # p.e.
 _MASK = np.uint64(N_QUANTILES - 1)
 _BITS = np.uint64(11)
@@ -60,6 +61,8 @@ class Air(NamedTuple):
         Zone of impact distance of each impact bin.
     peak : ndarray, shape (n_depths, n_ages, n_zones)
         Largest density in a zone.
+    soft : ndarray, shape (n_energies, n_starts, n_zones)
+        More photons per m2 and GeV than a pi0 below `LOWEST_SPLIT` can have.
     ring_start : ndarray
         Distance [m] from which on a muon at each metre of impact can light a mirror.
     """
@@ -74,20 +77,30 @@ class Air(NamedTuple):
     density: np.ndarray
     zone: np.ndarray
     peak: np.ndarray
+    soft: np.ndarray
     offset: np.ndarray
     ages: np.ndarray
     impact_bin: float
     offset_step: float
+    n_stored: int
     profiles: np.ndarray
 
 
 class Camera(NamedTuple):
-    """Charges of a camera while an event is drawn, and which pixels were touched."""
+    """Charges of the cameras while an event is drawn, and which pixels were touched.
+
+    Parameters
+    ----------
+    found : ndarray of int, shape (n, 4)
+        Room for photo-electrons on their way to a pixel: axis, bin of depth, row of the stored
+        places, random bits.
+    """
 
     charge: np.ndarray
     touched: np.ndarray
     order: np.ndarray
     n_touched: np.ndarray
+    found: np.ndarray
 
 
 def reserve(n_telescopes: int, n_pixels: int) -> Camera:
@@ -95,7 +108,7 @@ def reserve(n_telescopes: int, n_pixels: int) -> Camera:
     shape = (n_telescopes, n_pixels)
     return Camera(
         np.zeros(shape), np.zeros(shape, np.bool_), np.zeros(shape, np.int64),
-        np.zeros(n_telescopes, np.int64),
+        np.zeros(n_telescopes, np.int64), np.zeros((1024, 4), np.int64),
     )  # fmt: skip
 
 
@@ -156,11 +169,13 @@ def draw_axes(state, shower, core_x, core_y, tx, ty, weight, air, optics, camera
     weight : float
         Photo-electrons that each one that is followed stands for.
     """
-    electrons, filled, origin, slope = shower.electrons, shower.filled, shower.origin, shower.slope
-    density, offset, edges, step = air.density, air.offset, air.edges, air.offset_step
+    electrons, filled, origin = shower.electrons, shower.filled, shower.origin
+    density, found = air.density, camera.found
+    n_depths, n_ages, n_stored = density.shape[1], density.shape[2], air.n_stored
     foot_x, foot_y = core_x - optics.telescopes[t, 0], core_y - optics.telescopes[t, 1]
     scale = optics.pe_per_photon[t] / weight
     per_bin = 1 / air.impact_bin
+    n = 0
     left = exponential(state)
     for axis in range(shower.n[0]):
         dx, dy = foot_x + origin[axis, 0], foot_y + origin[axis, 1]
@@ -174,83 +189,122 @@ def draw_axes(state, shower, core_x, core_y, tx, ty, weight, air, optics, camera
         if is_faint and most < left:
             left -= most
             continue
+        if shower.neutral[axis, 0] > 0:
+            follow_neutral(shower, axis, 0, air)
         part = position - j
         nearest = int(impact * per_bin)
-        k, last = filled[axis, 0], filled[axis, 1]
         searched = left
-        while k < last:
+        for k in range(filled[axis, 0], filled[axis, 1]):
             age = int(electrons[axis, 1, k])
             light = density[j, k, age]
             light += part * (density[j + 1, k, age] - light)
             light *= scale * electrons[axis, 0, k]
             while light > searched:
                 bits = draw_bits(state)
-                slot = (bits >> _BITS) & _U(63)
-                along = offset[nearest, k, age, slot, 0] * step
-                across = offset[nearest, k, age, slot, 1] * step
-                inside = ((bits >> _U(17)) & _U(0xFFFF)) * (1 / 65536)
-                inverse = 1 / (edges[k + 1] + inside * (edges[k] - edges[k + 1]))
-                x, y = dx, dy
-                if impact > 0:  # from the axis towards the telescope
-                    x -= (along * dx - across * dy) / impact
-                    y -= (along * dy + across * dx) / impact
-                x, y = tx + slope[axis, 0] + x * inverse, ty + slope[axis, 1] + y * inverse
-                _collect(x, y, weight, bits >> _U(33), optics, camera, t)
                 searched += optics.exponentials[bits & _MASK]
+                if n == found.shape[0]:
+                    _place(found, n, foot_x, foot_y, tx, ty, weight, shower, air, optics, camera, t)
+                    n = 0
+                found[n, 0], found[n, 1] = axis, k
+                found[n, 2] = ((nearest * n_depths + k) * n_ages + age) * n_stored
+                found[n, 3] = bits >> _BITS
+                n += 1
             searched -= light
             most -= light
-            k += 1
         # Where a faint axis ends below its bound the process runs through the empty rest: what
         # it finds there is nothing, and it goes on from behind the bound without memory.
         left = searched
         if is_faint:
             left = searched - most if searched > most else exponential(state)
+    _place(found, n, foot_x, foot_y, tx, ty, weight, shower, air, optics, camera, t)
+
+
+@njit(cache=True, nogil=True)
+def _place(found, n, foot_x, foot_y, tx, ty, weight, shower, air, optics, camera, t):
+    """Put photo-electrons of the axes into their pixels.
+
+    In a loop of its own: the places that they come from are scattered over memory, and the
+    processor waits for many of them at a time.
+    """
+    origin, slope, offset, edges = shower.origin, shower.slope, air.offset, air.edges
+    for i in range(n):
+        axis, k, bits = found[i, 0], found[i, 1], _U(found[i, 3])
+        place = found[i, 2] + np.int64(bits & _U(air.n_stored - 1))
+        along, across = offset[place, 0] * air.offset_step, offset[place, 1] * air.offset_step
+        dx, dy = foot_x + origin[axis, 0], foot_y + origin[axis, 1]
+        # from the axis towards the telescope
+        per_impact = 1 / max(np.sqrt(dx * dx + dy * dy), 1e-9)
+        inside = ((bits >> _U(6)) & _U(0xFFFF)) * (1 / 65536)
+        inverse = 1 / (edges[k + 1] + inside * (edges[k] - edges[k + 1]))
+        x = dx - (along * dx - across * dy) * per_impact
+        y = dy - (along * dy + across * dx) * per_impact
+        x, y = tx + slope[axis, 0] + x * inverse, ty + slope[axis, 1] + y * inverse
+        _collect(x, y, weight, bits >> _U(22), optics, camera, t)
+
+
+@njit(cache=True, nogil=True)
+def _find_cone(muon, distance, theta_max):
+    """Cherenkov angle of a muon [rad], and its light relative to one at the speed of light."""
+    energy = max(muon[5] - MUON_LOSS * (muon[4] - distance), MUON_MASS)
+    shining = max(1 - (MUON_MASS / energy / theta_max) ** 2, 0.0)
+    return theta_max * np.sqrt(shining), shining
 
 
 @njit(cache=True, nogil=True)
 def draw_muons(state, shower, core_x, core_y, tx, ty, air, optics, camera, t):
-    """Draw the rings and arcs of all muons in a camera, in steps of 50 m along them."""
+    """Draw the rings and arcs of all muons in a camera: a Poisson process along their tracks.
+
+    It runs as if the mirror always covered the most of the ring that it can, and what it finds
+    is light with the probability covered part / most.
+    """
     # the atmosphere's photons are for all of a ring and a square metre of mirror of efficiency 1
-    efficiency = optics.pe_per_photon[t] / (np.pi * MIRROR_RADIUS**2)
+    # (one pi is the ring's half)
+    efficiency = optics.pe_per_photon[t] / (np.pi * MIRROR_RADIUS) ** 2
     foot_x, foot_y = core_x - optics.telescopes[t, 0], core_y - optics.telescopes[t, 1]
     left = exponential(state)
     for m in range(shower.n[1]):
         muon = shower.muon[m]
         dx, dy = foot_x + muon[0], foot_y + muon[1]
         impact2 = dx * dx + dy * dy
-        if impact2 >= air.ring_start.size**2:
+        if impact2 >= (air.ring_start.size - 1) ** 2:
             continue
         impact = np.sqrt(impact2)
-        distance = air.ring_start[int(impact)]
-        if distance >= muon[4]:
-            continue
-        away = np.arctan2(-dy, -dx)  # of the telescope as seen from the foot
+        distance, birth = air.ring_start[int(impact)], muon[4]
+        most = np.arcsin(MIRROR_RADIUS / impact) if impact > MIRROR_RADIUS else np.pi
+        # of the telescope as seen from the foot
+        to_x, to_y = (-dx / impact, -dy / impact) if impact > 0 else (1.0, 0.0)
         k = air.distance.size - 1
-        while distance < muon[4]:
-            while k > 0 and air.edges[k] < distance:
-                k -= 1
-            energy = muon[5] - MUON_LOSS * (muon[4] - distance)
-            ratio = (MUON_MASS / max(energy, MUON_MASS) / air.theta_max[k]) ** 2
-            if ratio < 1:
-                cone = air.theta_max[k] * np.sqrt(1 - ratio)
-                ring = distance * cone
-                if ring - impact > MIRROR_RADIUS:
-                    break  # rings grow upwards
-                if impact - ring < MIRROR_RADIUS:
-                    half = np.pi
-                    if impact + ring > MIRROR_RADIUS:
-                        cosine = (impact2 + ring**2 - MIRROR_RADIUS**2) / (2 * impact * ring)
-                        half = np.arccos(min(max(cosine, -1.0), 1.0))
-                    length = MUON_STEP / (air.edges[k] - air.edges[k + 1])
-                    left -= air.photons[k] * length * (1 - ratio) * half / np.pi * efficiency
-                    while left < 0:
-                        phi = away + half * (2 * uniform(state) - 1)
-                        x = tx + muon[2] - cone * np.cos(phi)
-                        y = ty + muon[3] - cone * np.sin(phi)
-                        bits = draw_bits(state)
-                        left += optics.exponentials[bits & _MASK]
+        while k > 0 and air.edges[k] <= distance:
+            k -= 1
+        is_over = False
+        while distance < birth and not is_over:
+            top = min(air.edges[k], birth) if k > 0 else birth
+            cone, _ = _find_cone(muon, top, air.theta_max[k])
+            if top * cone >= impact - MIRROR_RADIUS:  # else not yet: rings grow upwards
+                rate = air.photons[k] / (air.edges[k] - air.edges[k + 1]) * most * efficiency
+                while distance + left / rate < top:
+                    distance += left / rate
+                    bits = draw_bits(state)
+                    left = optics.exponentials[bits & _MASK]
+                    cone, shining = _find_cone(muon, distance, air.theta_max[k])
+                    ring = distance * cone
+                    if ring - impact >= MIRROR_RADIUS:
+                        is_over = True
+                        break
+                    if ((bits >> _U(33)) & _U(0x7FFF)) * (1 / 32768) >= shining:
+                        continue
+                    psi = most * (((bits >> _U(48)) * (2 / 65536)) - 1)
+                    cosine = np.cos(psi)
+                    miss2 = ring * ring + impact2 - 2 * ring * impact * cosine
+                    if miss2 < MIRROR_RADIUS**2:
+                        sine = np.sin(psi)
+                        x = tx + muon[2] - cone * (to_x * cosine - to_y * sine)
+                        y = ty + muon[3] - cone * (to_y * cosine + to_x * sine)
                         _collect(x, y, 1.0, bits >> _BITS, optics, camera, t)
-            distance += MUON_STEP
+                if not is_over:
+                    left -= rate * (top - distance)
+            distance = top
+            k = max(k - 1, 0)
 
 
 @njit(cache=True, nogil=True)

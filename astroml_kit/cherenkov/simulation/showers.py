@@ -335,8 +335,8 @@ def _simulate(job: _Job, start: int, stop: int) -> QTable:
     rng = np.random.default_rng([thrown.seed, start])
     energies = draw_energies(thrown, stop - start, rng) * 1e3
     limits = Limits(
-        job.min_light, _DARK, job.max_cog, _TRIGGER_CHARGE, _TRIGGER_PIXELS, job.min_charge,
-        job.min_telescopes,
+        -1.0 if thrown.particle == "muon" else job.min_light, _DARK, job.max_cog,
+        _TRIGGER_CHARGE, _TRIGGER_PIXELS, job.min_charge, job.min_telescopes,
     )  # fmt: skip
     directions = np.array([thrown.offset, 0.0, thrown.view_cone])
     room = thrown.n_uses * n_telescopes
