@@ -124,6 +124,26 @@ class NeuralEstimator(BaseEstimator):
         """Return what changes the inputs of a training batch, or None."""
         return None
 
+    def _prepare_training(self, X: np.ndarray) -> np.ndarray:
+        """Return the inputs to train on, where they differ from those to score."""
+        return self._transform_inputs(X)
+
+    def _prepare_held(self, X: np.ndarray) -> np.ndarray:
+        """Return the inputs of the rows held out, which no `_make_augment` will change."""
+        return self._transform_inputs(X)
+
+    def _complete_network(self, network: torch.nn.Module) -> torch.nn.Module:
+        """Return the network to keep, where only a part of it was trained."""
+        return network
+
+    def _list_origins(self) -> dict[str, Any]:
+        """Return what else the outcome of a training depends on, for its checkpoint."""
+        return {}
+
+    def _get_backbone_rate(self) -> float:
+        """Learning rate of pretrained weights, as a share of that of the others."""
+        return 1.0
+
     def _choose_dtype(self, device: str) -> str:
         """Double where it is affordable: results then do not depend on the company of a row."""
         if self.precision != "auto":
@@ -163,6 +183,7 @@ class NeuralEstimator(BaseEstimator):
         if self.checkpoint is not None:
             known = None if self.random_state is None else drawn
             options = self._list_parameters() | {"class": type(self).__name__, "seed": known}
+            options |= self._list_origins()
             arrays = {"X": X, "y": target, "weight": weight, "groups": groups}
             identity = identify_training(options | {"dtype": dtype}, arrays)
             saved = Checkpoint(self.checkpoint, identity)
@@ -177,9 +198,9 @@ class NeuralEstimator(BaseEstimator):
         self._inputs = self._measure_inputs(X[rows], own)
         target = self._measure_targets(target, rows, own)
 
-        def take(chosen: np.ndarray) -> Rows:
+        def take(chosen: np.ndarray, inputs: np.ndarray) -> Rows:
             share = None if weight is None else weight[chosen]
-            return Rows(self._transform_inputs(X[chosen]), target[chosen], share, dtype)
+            return Rows(inputs, target[chosen], share, dtype)
 
         training = TrainingOptions(
             kind=kind,
@@ -200,16 +221,18 @@ class NeuralEstimator(BaseEstimator):
             dtype=dtype,
             n_threads=effective_n_jobs(self.n_jobs),
             progress=bool(self.progress),
+            backbone_rate=self._get_backbone_rate(),
         )
         trained = train_network(
             self._draw_network,
-            take(rows),
-            None if held is None else take(held),
+            take(rows, self._prepare_training(X[rows])),
+            None if held is None else take(held, self._prepare_held(X[held])),
             options=training,
             augment=self._make_augment(),
             checkpoint=saved,
         )
-        self.module_, self._dtype, self._kind = trained.network, dtype, kind
+        self.module_ = self._complete_network(trained.network)
+        self._dtype, self._kind = dtype, kind
         self.best_epoch_, self.interrupted_ = trained.best_epoch, trained.interrupted
         self._write_history(trained.rows, kind)
 

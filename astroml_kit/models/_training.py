@@ -51,6 +51,7 @@ class TrainingOptions:
     dtype: str
     n_threads: int
     progress: bool
+    backbone_rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -214,20 +215,28 @@ def _compose(
 
 
 def _choose_optimizer(options: TrainingOptions) -> dict[str, Any]:
-    """The optimiser for skorch; biases and the gains of norms are not decayed."""
+    """The optimiser for skorch; biases and the gains of norms are not decayed.
+
+    Pretrained weights, which live under "backbone", learn at a rate of their own.
+    """
     kinds: dict[str, Any] = {
         "sgd": torch.optim.SGD,
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
     }
+    groups: list[tuple[str, dict[str, float]]] = [
+        ("*bias", {"weight_decay": 0.0}),
+        ("*norm*", {"weight_decay": 0.0}),
+    ]
+    if options.backbone_rate != 1:
+        slow = {"factor": options.backbone_rate}
+        own = [(f"*backbone.{pattern}", kind | slow) for pattern, kind in groups]
+        groups = [*own, ("*backbone.*", slow), *groups]
     chosen: dict[str, Any] = {
         "optimizer": kinds[options.optimizer],
         "optimizer__lr": options.learning_rate,
         "optimizer__weight_decay": options.l2,
-        "optimizer__param_groups": [
-            ("*bias", {"weight_decay": 0.0}),
-            ("*norm*", {"weight_decay": 0.0}),
-        ],
+        "optimizer__param_groups": groups,
         "optimizer__fused": options.device.startswith(("cpu", "cuda")),
     }
     if options.optimizer == "sgd":

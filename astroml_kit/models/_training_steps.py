@@ -66,7 +66,7 @@ class ScheduledRate(Callback):
         rate = find_rate(self.recorder.rows, self.options)
         self.recorder.rate = rate
         for group in net.optimizer_.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)
 
 
 class L1Shrinkage(Callback):
@@ -82,11 +82,12 @@ class L1Shrinkage(Callback):
         """Shrink the weights, not the biases."""
         if not (training and self.l1 > 0):
             return
-        step = self.l1 * net.optimizer_.param_groups[0]["lr"]
         with torch.no_grad():
-            for weight in net.module_.parameters():
-                if weight.ndim > 1:
-                    weight.copy_(torch.nn.functional.softshrink(weight, step))
+            for group in net.optimizer_.param_groups:
+                for weight in group["params"]:
+                    if weight.ndim > 1 and weight.requires_grad:
+                        step = self.l1 * group["lr"]
+                        weight.copy_(torch.nn.functional.softshrink(weight, step))
 
 
 class EpochRecorder(Callback):
