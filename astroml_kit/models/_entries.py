@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._archive import ModelFileError
+from ._backbones import name_backbone
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
 from .image_classifier import ImageClassifier
@@ -79,6 +80,8 @@ def _describe_parameters(model: Any) -> dict[str, Any]:
 def _write_value(name: str, value: Any) -> Any:
     if name in LOCAL:
         return None
+    if name == "backbone":
+        return name_backbone(value)
     if name == "class_weight" and isinstance(value, Mapping):
         return [[_write_value(name, label), float(weight)] for label, weight in value.items()]
     if isinstance(value, np.ndarray):

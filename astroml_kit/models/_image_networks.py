@@ -1,17 +1,21 @@
-"""Convolutional networks and the augmentation of their images, in torch."""
+"""Networks on images: backbones that make features, heads that make outputs of them, in torch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from ._backbones import LITE0, BackboneSpec
+from ._image_inputs import HEAD_SIZE
 from ._networks import ACTIVATIONS
 
-NORM_GROUPS = 8
+NORM_GROUPS, HEAD_WIDTH, TOKENS_ACROSS = 8, 256, 8
 
 
 class SmallCNN(nn.Module):
@@ -21,15 +25,7 @@ class SmallCNN(nn.Module):
     not depend on the batch.
     """
 
-    def __init__(
-        self,
-        n_channels: int,
-        n_outputs: int,
-        *,
-        channels: Sequence[int],
-        activation: str,
-        dropout: float,
-    ) -> None:
+    def __init__(self, n_channels: int, *, channels: Sequence[int], activation: str) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
         for width in channels:
@@ -41,46 +37,234 @@ class SmallCNN(nn.Module):
             blocks.append(block)
             n_channels = int(width)
         self.blocks = nn.Sequential(*blocks)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(2 * n_channels, n_outputs)
+        self.width = 2 * n_channels
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Embed images of shape (n, n_channels, height, width)."""
+        maps = self.blocks(images)
+        return torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
+
+
+class AttentionBlock(nn.Module):
+    """Attention between the patches, then a network on each; normalised before, added after."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.n_heads = width // HEAD_SIZE
+        self.norm_attention, self.norm_patch = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.queries, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.widen, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def close(self) -> None:
+        """Let the block add nothing."""
+        nn.init.zeros_(self.mix.weight)
+        nn.init.zeros_(self.narrow.weight)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Pass tokens of shape (n, n_tokens, width) on."""
+        n, length, width = tokens.shape
+        parts = self.queries(self.norm_attention(tokens)).view(n, length, 3, self.n_heads, -1)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        seen = functional.scaled_dot_product_attention(query, key, value)
+        seen = self.mix(seen.transpose(1, 2).reshape(n, length, width))
+        tokens = tokens + seen
+        inner = self.narrow(functional.gelu(self.widen(self.norm_patch(tokens))))
+        return tokens + inner
+
+
+class SmallViT(nn.Module):
+    """A small vision transformer: the mean over the patches, with learned places.
+
+    After Beyer, Zhai & Kolesnikov 2022 (arXiv:2205.01580), who find the mean as good as a token
+    of its own where images are few. Images are continued by zeros to whole patches.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        width: int,
+        depth: int,
+        patch: int,
+    ) -> None:
+        super().__init__()
+        n_channels, *sides = shape
+        self.patch, self.width = patch, width
+        n_tokens = math.prod(-(-side // patch) for side in sides)
+        self.cut = nn.Conv2d(n_channels, width, patch, stride=patch)
+        self.places = nn.Parameter(torch.empty(1, n_tokens, width))
+        self.blocks = nn.ModuleList(AttentionBlock(width) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+
+    def draw(self) -> None:
+        """Start values: small normal numbers, and no change by the blocks at first."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                nn.init.xavier_uniform_(module.weight.flatten(1))
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, AttentionBlock):
+                module.close()
+        nn.init.normal_(self.places, std=0.02)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Embed images of the shape that the network was made for."""
+        below, right = (-side % self.patch for side in images.shape[2:])
+        tokens = self.cut(functional.pad(images, (0, right, 0, below))).flatten(2).transpose(1, 2)
+        tokens = tokens + self.places
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.norm(tokens).mean(dim=1)
+
+
+def choose_patch(shape: Sequence[int]) -> int:
+    """Return the side of a patch that gives about eight of them along the longer side."""
+    return max(-(-max(shape[1:]) // TOKENS_ACROSS), 2)
+
+
+class PretrainedBackbone(nn.Module):
+    """A pretrained network behind what fits any image to it: channels, size, a square."""
+
+    def __init__(self, spec: BackboneSpec) -> None:
+        super().__init__()
+        self.n_channels, self.size = spec.n_channels, spec.input_size
+        self.inner: Any
+        if spec.family == LITE0:
+            from ._efficientnet import EfficientNetLite0
+
+            self.inner = EfficientNetLite0()
+        else:
+            from ._hub_backbones import HubBackbone
+
+            self.inner = HubBackbone(spec)
+        self.width = int(self.inner.width)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Embed images of any size."""
+        return self.inner(fit_images(images, n_channels=self.n_channels, size=self.size))
+
+    def choose_parts(self, last_blocks: int, train: str) -> list[nn.Module]:
+        """Return what learns with ``train`` "last-blocks" or "all"."""
+        if train == "all":
+            return [self.inner]
+        blocks, after = self.inner.list_parts()
+        if last_blocks > len(blocks):
+            raise ValueError(
+                f"last_blocks must be at most the {len(blocks)} of the backbone, got "
+                f"{last_blocks}. Choose train='all'."
+            )
+        return [*blocks[len(blocks) - int(last_blocks) :], *after]
+
+
+def fit_images(images: torch.Tensor, *, n_channels: int, size: int) -> torch.Tensor:
+    """Return square images with the channels that a pretrained network knows.
+
+    One channel is repeated; others are averaged with their neighbours, so that bands in the order
+    of their wavelengths stay in order. The image keeps its shape: its edge is continued over the
+    rest of the square.
+    """
+    given = images.shape[1]
+    if given != n_channels:
+        share = torch.eye(given, dtype=images.dtype, device=images.device)[None]
+        share = functional.adaptive_avg_pool1d(share.transpose(1, 2), n_channels)[0]
+        images = torch.einsum("cd,nchw->ndhw", share, images)
+    height, width = images.shape[2:]
+    scale = size / max(height, width)
+    inner = (max(round(height * scale), 1), max(round(width * scale), 1))
+    if inner != (height, width):
+        images = functional.interpolate(
+            images, inner, mode="bilinear", antialias=True, align_corners=False
+        )
+    below, right = size - inner[0], size - inner[1]
+    if below or right:
+        top, left = below // 2, right // 2
+        sides = (left, right - left, top, below - top)
+        images = functional.pad(images, sides, mode="replicate")
+    return images
+
+
+class Head(nn.Module):
+    """Outputs from features: one linear layer, or one hidden layer before it.
+
+    Pretrained features come in any range: with ``scales`` they are standardised by what was
+    measured on the training images, which a file keeps with the weights.
+    """
+
+    centre: torch.Tensor
+    spread: torch.Tensor
+
+    def __init__(
+        self,
+        width: int,
+        n_outputs: int,
+        *,
+        kind: str,
+        activation: str,
+        dropout: float,
+        scales: bool,
+    ) -> None:
+        super().__init__()
+        self.scales = scales
+        if scales:
+            self.register_buffer("centre", torch.zeros(width))
+            self.register_buffer("spread", torch.ones(width))
+        layers: list[nn.Module] = []
+        if kind == "mlp":
+            layers += [nn.Linear(width, HEAD_WIDTH), ACTIVATIONS[activation]()]
+            width = HEAD_WIDTH
+        self.layers = nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(width, n_outputs))
+
+    def measure(self, features: np.ndarray) -> None:
+        """Take the scales from the features of training images, shape (n, width)."""
+        spread = features.std(axis=0)
+        spread[spread <= 1e-6 * spread.max()] = 1
+        self.centre.copy_(torch.from_numpy(features.mean(axis=0)))
+        self.spread.copy_(torch.from_numpy(spread))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Score features of shape (n, width)."""
+        return self.layers((features - self.centre) / self.spread if self.scales else features)
+
+
+class ImageNetwork(nn.Module):
+    """Backbone and head. What is not trained stays in evaluation mode while the rest learns."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+        self._learning: tuple[nn.Module, ...] | None = None
+
+    def freeze(self, *, but: Sequence[nn.Module]) -> None:
+        """Keep the backbone as it is, except for these parts of it."""
+        self._learning = tuple(but)
+        self.backbone.requires_grad_(False)
+        for part in self._learning:
+            part.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> ImageNetwork:
+        """Switch between learning and scoring."""
+        super().train(mode)
+        if mode and self._learning is not None:
+            self.backbone.eval()
+            for part in self._learning:
+                part.train()
+        return self
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Score images of shape (n, n_channels, height, width)."""
-        maps = self.blocks(images)
-        summary = torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
-        return self.head(self.dropout(summary))
+        return self.head(self.backbone(images))
 
 
-class Augmenter:
-    """Draws another view of each image of a batch, from torch's random numbers."""
+class EmbeddedViews:
+    """Features of new views of the images of a batch, from a backbone that does not learn."""
 
-    def __init__(self, kinds: Sequence[str]) -> None:
-        self.kinds = tuple(kinds)
+    def __init__(
+        self, views: Callable[[torch.Tensor], torch.Tensor], backbone: nn.Module, device: str
+    ) -> None:
+        self.views, self.backbone, self.device = views, backbone, device
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Return new images; those given are left alone."""
-        if "rotate" in self.kinds:
-            images = rotate_images(images, 2 * math.pi * torch.rand(len(images)))
-        if "flip" in self.kinds:
-            mirrored = torch.rand(len(images)) < 0.5
-            images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-        return images
-
-
-def rotate_images(images: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
-    """Rotate each image by its angle [rad] about the centre; the edge is continued outwards.
-
-    Positive angles turn the row axis towards the column axis. Parity is kept.
-    """
-    height, width = images.shape[2:]
-    cos, sin = torch.cos(angle), torch.sin(angle)
-    zero = torch.zeros_like(angle)
-    matrix = torch.stack(
-        [
-            torch.stack([cos, -sin * height / width, zero], dim=1),
-            torch.stack([sin * width / height, cos, zero], dim=1),
-        ],
-        dim=1,
-    ).to(images.dtype)
-    grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+        """Embed a view of each image."""
+        with torch.no_grad():
+            return self.backbone(self.views(images).to(self.device))

@@ -274,19 +274,24 @@ class NeuralEstimator(BaseEstimator):
 
     def _run(self, X: np.ndarray) -> np.ndarray:
         """Return the outputs of the network for checked rows, shape (n_samples, n_outputs)."""
+        chunks = (X[start : start + self._chunk] for start in range(0, len(X), self._chunk))
+        parts = [
+            self._apply(self.module_, self._transform_inputs(rows), dtype=self._dtype)
+            for rows in chunks
+        ]
+        return np.concatenate(parts)
+
+    def _apply(self, network: torch.nn.Module, inputs: np.ndarray, *, dtype: str) -> np.ndarray:
+        """Return what a network makes of inputs, float64."""
         from ._training import find_device, run_network
 
-        device = find_device(self.device)
-        n_threads = effective_n_jobs(self.n_jobs)
+        device, n_threads = find_device(self.device), effective_n_jobs(self.n_jobs)
+        chunks = (
+            inputs[start : start + self._chunk] for start in range(0, len(inputs), self._chunk)
+        )
         parts = [
-            run_network(
-                self.module_,
-                self._transform_inputs(X[start : start + self._chunk]),
-                device=device,
-                dtype=self._dtype,
-                n_threads=n_threads,
-            )
-            for start in range(0, len(X), self._chunk)
+            run_network(network, rows, device=device, dtype=dtype, n_threads=n_threads)
+            for rows in chunks
         ]
         return np.concatenate(parts)
 

