@@ -19,6 +19,7 @@ from .images import clean_images, extract_hillas
 from .io import iter_events, read_events, write_events
 from .irfs import IRFs, read_irfs
 from .learned import DirectionRegressor, EnergyRegressor, train_direction, train_energy
+from .likelihood_maps import LikelihoodMap, map_likelihood, search_likelihood
 from .observations import Observation, Observations, read_observations
 from .on_off import OnOffTable, count_on_off
 from .scaling import ScalingTables
@@ -44,6 +45,7 @@ __all__ = [
     "EventDataWarning",
     "EventFileError",
     "IRFs",
+    "LikelihoodMap",
     "NoOffRegionError",
     "NullFit",
     "Observation",
@@ -71,6 +73,7 @@ __all__ = [
     "iter_events",
     "list_features",
     "list_physics",
+    "map_likelihood",
     "map_significance",
     "plan_wobble",
     "read_camera",
@@ -79,6 +82,7 @@ __all__ = [
     "read_known_sources",
     "read_observations",
     "reconstruct_stereo",
+    "search_likelihood",
     "select_standard",
     "simulate_observations",
     "simulate_showers",

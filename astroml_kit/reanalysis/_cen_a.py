@@ -11,23 +11,17 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable
-from astropy.time import Time
 from tqdm import tqdm
 
 from .._validation import check_real
-from ..cherenkov import find_sources, map_significance
 from ..cherenkov.selection import STANDARD_CUTS
 from ..cherenkov.simulation import ShowerLibrary, Source, plan_wobble, read_library
 from ..cherenkov.simulation.field import (
     MOST_OFFSET,
-    START,
-    find_positions,
     find_source_rates,
     make_sampler,
 )
@@ -36,7 +30,6 @@ from ..significance import OnOffCounts, compare_selections
 from ._cen_a_cells import cut_cells, expect, place_discs
 from ._cen_a_choices import (
     BOX,
-    CUT_EXTENDED,
     EXTENDED,
     LIKELIHOOD,
     SIX,
@@ -46,6 +39,7 @@ from ._cen_a_choices import (
     score_library,
 )
 from ._cen_a_curves import draw_curves
+from ._cen_a_maps import make_maps
 from ._cen_a_report import explain, tabulate, tabulate_sources
 from ._cen_a_views import Part, View
 from ._result import Reanalysis
@@ -55,16 +49,6 @@ SECOND = ("1ES 1312-423-style source", 198.764, -42.6139, 1.9e-13, 2.9)
 PUBLISHED_EXCESS, PUBLISHED_BACKGROUND, PUBLISHED_HOURS = 330.0, 3875.0, 115.0
 WOBBLE, RUN_TIME = 0.7, 28 * 60.0  # deg, s
 STREAMS = ("field", "seeds", "null", "bootstrap", "trials")
-
-
-class MapRun(NamedTuple):
-    """What a sky map asks of a run."""
-
-    obs_id: int
-    pointing: SkyCoord
-    live_time: u.Quantity
-    zenith: u.Quantity
-    events: QTable
 
 
 def reanalyse_cen_a(
@@ -153,21 +137,10 @@ def reanalyse_cen_a(
             n_trials=1, n_bootstrap=n_bootstrap, rng=rng["bootstrap"],
         )  # fmt: skip
         bar.update()
-        maps, found = {}, {}
+        maps: dict[str, Any] = {}
+        found: dict[str, Any] = {}
         if sky_map:
-            cut = next(c for c in chosen if c.name == CUT_EXTENDED)
-            kept = {
-                "standard cuts": apply(test, STANDARD_CUTS["std"].select),
-                "learned cut": {"gammas": cut.cells.gammas >= 0,
-                                "background": cut.cells.background >= 0},
-            }  # fmt: skip
-            for name, passed in kept.items():
-                maps[name] = map_significance(
-                    list(place_events(test, runs, pointings, seconds, passed)),
-                    center=main.position, width=4.6 * u.deg,
-                    pixel_size=0.04 * u.deg, radius=0.08 * u.deg, max_offset=2.4 * u.deg,
-                )  # fmt: skip
-                found[name] = find_sources(maps[name], rng=rng["trials"], threshold=3.0, n_toys=100)
+            maps, found = make_maps(plan, main, chosen, runs, rng["trials"])
         bar.update()
     table = tabulate(plan, views, shining[0], counts, expected, null)
     table_second = tabulate(plan, others, shining[1], counts_second, expected_second, null_second)
@@ -193,14 +166,14 @@ def set_norms(library: ShowerLibrary) -> tuple[Source, Source, float]:
     """Sources and factor on the background that give the published counts in the standard box."""
     cut = STANDARD_CUTS["std"]
     discs = place_discs(WOBBLE, cut.theta2)
-    cells = cut_cells(apply(library, cut.select), cut.theta2)
+    cells = cut_cells(apply(library, cut.select), cut.theta2, direction="standard")
     name, ra, dec, norm, index = MAIN
     main = Source(name, SkyCoord(ra, dec, unit="deg"), norm, index)
     signal, background = expect(library, find_source_rates(library, main, WOBBLE), cells, discs)
     seconds = PUBLISHED_HOURS * 3600
     correction = PUBLISHED_EXCESS / (float(signal[0]) * seconds)
     name, ra, dec, norm, index = SECOND
-    second = Source(name, SkyCoord(ra, dec, unit="deg"), norm * correction, index)
+    second = Source(name, SkyCoord(ra, dec, unit="deg"), norm, index)
     main = replace(main, norm=main.norm * correction)
     return main, second, PUBLISHED_BACKGROUND / (float(background[0]) * seconds)
 
@@ -314,25 +287,3 @@ def throw(
             n_off = rng[stream].poisson(background / view.alpha, (n, len(mean)))
             out.append(view.measure(n_on, n_off))
     return np.array(expected), np.array(null)
-
-
-def place_events(
-    library: ShowerLibrary, runs: Sequence[Any], pointings: Sequence[SkyCoord],
-    seconds: float, passed: Any,
-) -> Any:  # fmt: skip
-    """Selected events of each run on the sky."""
-    for number, run in enumerate(runs):
-        pointing = pointings[number % len(pointings)]
-        keep = np.concatenate([
-            passed["gammas"][run.row[: run.n_gammas]],
-            passed["background"][run.row[run.n_gammas :]],
-        ])  # fmt: skip
-        kept = replace(run, lon=run.lon[keep], lat=run.lat[keep])
-        position = find_positions(pointing, kept)
-        events = QTable({"reco_ra": position.ra, "reco_dec": position.dec})
-        events["reco_energy"] = np.ones(len(events)) * u.TeV
-        events["time"] = Time(np.full(len(events), START + 0.021 * number), format="mjd")
-        yield MapRun(
-            number + 1, pointing, seconds / len(runs) * u.s, library.settings["zenith"] * u.deg,
-            events,
-        )  # fmt: skip

@@ -100,6 +100,8 @@ class Cells:
         Borders of the rings [deg2].
     signal : ndarray, shape (n_groups,)
         Predicted counts of the source, from the training half.
+    direction : {"reco", "standard"}
+        Learned, or that of the standard reconstruction.
     """
 
     gammas: np.ndarray
@@ -107,6 +109,7 @@ class Cells:
     group: np.ndarray
     edges: np.ndarray
     signal: np.ndarray
+    direction: str = "reco"
 
     @property
     def n_groups(self) -> int:
@@ -122,16 +125,38 @@ class Cells:
         return found
 
 
+def get_background(library: ShowerLibrary, direction: str) -> tuple[np.ndarray, np.ndarray]:
+    """Place of background events from the pointing [deg], along their learned offset and across."""
+    events = library.background
+    if direction == "standard":
+        return events["standard_x"], events["standard_y"]
+    return events["offset"], np.zeros(len(events["offset"]))
+
+
+def get_misses(library: ShowerLibrary, direction: str) -> np.ndarray:
+    """Squared angle between reconstructed and true direction of the gammas [deg2]."""
+    prefix = "standard_" if direction == "standard" else ""
+    return library.gammas[f"{prefix}dx"] ** 2 + library.gammas[f"{prefix}dy"] ** 2
+
+
 def bin_background(
-    library: ShowerLibrary, rows: np.ndarray, n_rows: int, discs: Discs, edges: np.ndarray
+    library: ShowerLibrary,
+    rows: np.ndarray,
+    n_rows: int,
+    discs: Discs,
+    edges: np.ndarray,
+    direction: str = "reco",
 ) -> np.ndarray:
     """Background rate [1/s] of one disc, shape (n_rows, n_rings)."""
-    offset = library.background["offset"]
+    x, y = get_background(library, direction)
+    offset = np.hypot(x, y)
     keep = (rows >= 0) & (np.abs(offset - discs.offset) < edges[-1] ** 0.5 + 1.5 * SPREAD)
     nodes = (np.arange(N_NODES) + 0.5) / N_NODES * 2 * SPREAD - SPREAD
+    # both sides are alike where nothing lies across
+    half = nodes if direction == "standard" else nodes[: N_NODES // 2]
     shares = np.mean([
-        discs.find_shares(np.hypot(offset[keep] + along, across), edges)
-        for along in nodes for across in nodes[: (N_NODES + 1) // 2]
+        discs.find_shares(np.hypot(x[keep] + along, y[keep] + across), edges)
+        for along in nodes for across in half
     ], axis=0)  # fmt: skip
     weighted = shares * library.background["rate"][keep, None]
     return np.stack(
@@ -140,10 +165,15 @@ def bin_background(
 
 
 def smooth_background(
-    library: ShowerLibrary, rows: np.ndarray, n_rows: int, discs: Discs, edges: np.ndarray
+    library: ShowerLibrary,
+    rows: np.ndarray,
+    n_rows: int,
+    discs: Discs,
+    edges: np.ndarray,
+    direction: str = "reco",
 ) -> np.ndarray:
     """As `bin_background`, from all events at about that offset: flat within the disc."""
-    offset = library.background["offset"]
+    offset = np.hypot(*get_background(library, direction))
     low, high = max(discs.offset - 0.25, 0.0), discs.offset + 0.25
     keep = (rows >= 0) & (offset > low) & (offset < high)
     rate = np.bincount(rows[keep], library.background["rate"][keep], n_rows)
@@ -151,10 +181,15 @@ def smooth_background(
 
 
 def bin_signal(
-    library: ShowerLibrary, rate: np.ndarray, rows: np.ndarray, n_rows: int, edges: np.ndarray
+    library: ShowerLibrary,
+    rate: np.ndarray,
+    rows: np.ndarray,
+    n_rows: int,
+    edges: np.ndarray,
+    direction: str = "reco",
 ) -> np.ndarray:
     """Signal rate [1/s] in ON, shape (n_rows, n_rings)."""
-    theta2 = library.gammas["dx"] ** 2 + library.gammas["dy"] ** 2
+    theta2 = get_misses(library, direction)
     ring = np.searchsorted(edges, theta2, side="right") - 1
     keep = (rows >= 0) & (ring < len(edges) - 1)
     n_rings = len(edges) - 1
@@ -178,7 +213,8 @@ def count_run(run: Any, cells: Cells, discs: Discs, angle: float) -> tuple[np.nd
         cells.gammas[run.row[: run.n_gammas]], cells.background[run.row[run.n_gammas :]]
     ])  # fmt: skip
     chosen = np.flatnonzero(rows >= 0)
-    slot, theta2 = discs.locate(run.lon[chosen], run.lat[chosen], angle)
+    lon, lat = run.get_directions(cells.direction)
+    slot, theta2 = discs.locate(lon[chosen], lat[chosen], angle)
     group = cells.assign(rows[chosen], theta2)
     inside = group >= 0
     on = inside & (slot == 0)
@@ -192,17 +228,20 @@ def expect(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rates [1/s] of signal and background in ON by group, shape (n_groups,) each."""
     n_rows = len(cells.group)
-    signal = bin_signal(library, rate, cells.gammas, n_rows, cells.edges)
-    background = bin_background(library, cells.background, n_rows, discs, cells.edges)
+    kind = cells.direction
+    signal = bin_signal(library, rate, cells.gammas, n_rows, cells.edges, kind)
+    background = bin_background(library, cells.background, n_rows, discs, cells.edges, kind)
     keep = cells.group >= 0
     group, n = cells.group[keep], cells.n_groups
     return np.bincount(group, signal[keep], n), np.bincount(group, background[keep], n)
 
 
-def cut_cells(passed: Mapping[str, np.ndarray], theta2: float, signal: float = 1.0) -> Cells:
+def cut_cells(
+    passed: Mapping[str, np.ndarray], theta2: float, signal: float = 1.0, direction: str = "reco"
+) -> Cells:
     """One group: events that pass a cut, within ``theta2`` [deg2]."""
     rows = {name: np.where(mask, 0, -1) for name, mask in passed.items()}
     return Cells(
         rows["gammas"], rows["background"], np.zeros((1, 1), dtype=int),
-        np.array([0.0, theta2]), np.array([signal]),
+        np.array([0.0, theta2]), np.array([signal]), direction,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 from ..cherenkov.selection import STANDARD_CUTS, BoxCut
 from ..cherenkov.simulation import ShowerLibrary
-from ..cherenkov.simulation.library import FEATURES
+from ..cherenkov.simulation.library import FEATURES, STANDARD
 from ..models import BandedClassifier, BDTClassifier
 from ..significance import expected_significance
 from ._cen_a_cells import (
@@ -33,9 +33,11 @@ SIX = (
     "mean_scaled_width", "mean_scaled_length", "mean_scaled_width_off",
     "mean_scaled_length_off", "reco_h_max", "energy_spread",
 )  # fmt: skip
-# The offset says where an event is, not what: it must not tell gammas from background.
+# The offset says where an event is, not what: gammas were simulated at a few offsets, and forests
+# that know it find them there. Gammas are trained with the offsets of the background.
 EXTENDED = tuple(name for name in FEATURES if name != "reco_offset")
 BANDS = (0.0, 0.5, 1.0, 2.0, 200.0)  # TeV
+OFFSET_BINS = np.arange(0.0, 3.01, 0.3)  # deg
 N_FOLDS = 3
 MOST_MISS = 0.3  # deg: gammas reconstructed worse teach nothing
 BOX, BOX_BEST, CUT, CUT_EXTENDED, LIKELIHOOD = (
@@ -52,14 +54,20 @@ class Scores:
     background: np.ndarray
 
 
-def make_classifier(seed: int, energy_column: int) -> BandedClassifier:
-    """One boosted forest for each band of energy."""
+def make_classifier(seed: int) -> BandedClassifier:
+    """One boosted forest for each band of energy, the last column."""
     forest = BDTClassifier(
         n_estimators=150, learning_rate=0.06, max_leaves=15, min_samples_leaf=40, n_jobs=1
     )
-    return BandedClassifier(
-        forest, band_columns=[energy_column], band_edges=[BANDS], random_state=seed
-    )
+    return BandedClassifier(forest, band_columns=[-1], band_edges=[BANDS], random_state=seed)
+
+
+def make_matrix(
+    library: ShowerLibrary, events: Mapping[str, np.ndarray], names: Sequence[str]
+) -> np.ndarray:
+    """Features, the energy last."""
+    names = [*(name for name in names if name != "reco_energy"), "reco_energy"]
+    return library.stack_features(events, names).astype(float)
 
 
 def score_library(
@@ -68,18 +76,23 @@ def score_library(
 ) -> tuple[Scores, Scores]:  # fmt: skip
     """Train on one half; scores of that half out of fold, of the other from the whole half.
 
-    Weights are those of the field: a source of ``index`` against the background, in equal parts.
+    Weights are those of the field: a source of ``index`` against the background, in equal parts
+    in each band of energy and bin of offset.
     """
-    names = list(dict.fromkeys([*names, "reco_energy"]))
-    band = names.index("reco_energy")
-    classifier = make_classifier(seed, band) if model is None else model
+    classifier = make_classifier(seed) if model is None else model
     rate = train.find_gamma_rates(norm=1e-12, index=index)
     close = train.gammas["dx"] ** 2 + train.gammas["dy"] ** 2 < MOST_MISS**2
-    X = np.concatenate([train.stack_features(part, names)
-                        for part in (train.gammas, train.background)]).astype(float)  # fmt: skip
+    X = np.concatenate([make_matrix(train, part, names)
+                        for part in (train.gammas, train.background)])  # fmt: skip
     n = len(rate)
     y = np.r_[np.ones(n, int), np.zeros(len(X) - n, int)]
     weight = np.r_[rate * close, train.background["rate"]]
+    place = np.r_[train.gammas["reco_offset"], train.background["reco_offset"]]
+    cell = np.digitize(place, OFFSET_BINS) * len(BANDS) + np.digitize(X[:, -1], BANDS)
+    sums = [np.bincount(cell[y == kind], weight[y == kind], cell.max() + 1) for kind in (0, 1)]
+    both = (sums[0] > 0) & (sums[1] > 0)
+    weight *= both[cell]
+    weight[y == 1] *= (sums[0] / np.maximum(sums[1], 1e-300))[cell[y == 1]]
     for kind in (0, 1):
         weight[y == kind] *= (y == kind).sum() / weight[y == kind].sum()
     shower = np.r_[train.gammas["shower_id"], train.background["shower_id"]] // 2
@@ -94,7 +107,7 @@ def score_library(
     out = np.empty(len(X))
     for fold, fitted in zip(folds, models[:-1], strict=True):
         out[fold] = find_log_odds(fitted, X[fold])
-    other = [find_log_odds(models[-1], test.stack_features(part, names).astype(float))
+    other = [find_log_odds(models[-1], make_matrix(test, part, names))
              for part in (test.gammas, test.background)]  # fmt: skip
     return Scores(out[:n], out[n:]), Scores(*other)
 
@@ -119,12 +132,15 @@ class Chosen:
         Where it counts.
     choice : str
         What was chosen, for people.
+    rows : mapping
+        Of a likelihood: "train", "test" -> "gammas", "background" -> row of ``cells.group``.
     """
 
     name: str
     cells: Cells
     discs: Discs
     choice: str
+    rows: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,21 +176,25 @@ class Bench:
         """Place discs of a size."""
         return place_discs(self.offset, theta2, self.others)
 
-    def predict(self, passed: Mapping[str, np.ndarray], theta2: float) -> tuple[float, float]:
+    def predict(
+        self, passed: Mapping[str, np.ndarray], theta2: float, direction: str = "reco"
+    ) -> tuple[float, float]:
         """Signal and background in ON of a cut on the training half."""
         cells = cut_cells(passed, theta2)
-        signal = bin_signal(self.train, self.rate, cells.gammas, 1, cells.edges)
+        signal = bin_signal(self.train, self.rate, cells.gammas, 1, cells.edges, direction)
         background = smooth_background(
-            self.train, cells.background, 1, self.place(theta2), cells.edges
+            self.train, cells.background, 1, self.place(theta2), cells.edges, direction
         )
         return (
             float(signal.sum()) * self.live_time,
             float(background.sum()) * self.live_time * self.background_scale,
         )
 
-    def judge(self, passed: Mapping[str, np.ndarray], theta2: float) -> float:
+    def judge(
+        self, passed: Mapping[str, np.ndarray], theta2: float, direction: str = "reco"
+    ) -> float:
         """Expected significance of a cut; none where fewer than 20 showers say what is left."""
-        signal, background = self.predict(passed, theta2)
+        signal, background = self.predict(passed, theta2, direction)
         if passed["background"].sum() < 20:
             return 0.0
         alpha = 1 / self.place(theta2).n_off
@@ -191,8 +211,10 @@ class Bench:
         ]
 
     def take_box(self, name: str, box: BoxCut) -> Chosen:
-        """Box cuts, as they are."""
-        return self._take(name, box.select, box.theta2, str(box))
+        """Box cuts, as they are, in the standard reconstruction."""
+        signal, _ = self.predict(apply(self.train, box.select), box.theta2, "standard")
+        cells = cut_cells(apply(self.test, box.select), box.theta2, signal, "standard")
+        return Chosen(name, cells, self.place(box.theta2), str(box))
 
     def find_box(self) -> BoxCut:
         """Box of the largest expected significance."""
@@ -201,7 +223,7 @@ class Bench:
              for width, length, theta2 in product(
                  np.arange(0.0, 1.3, 0.1), np.arange(0.4, 2.5, 0.3),
                  (0.004, 0.006, 0.008, 0.0105, 0.0125))),
-            key=lambda box: self.judge(apply(self.train, box.select), box.theta2),
+            key=lambda box: self.judge(apply(self.train, box.select), box.theta2, "standard"),
         )  # fmt: skip
 
     def take_cut(self, name: str, key: str) -> Chosen:
@@ -241,16 +263,17 @@ class Bench:
         background = smooth_background(self.train, rows["background"], n_rows, discs, THETA2_EDGES)
         group = group_cells(signal, background)
         predicted = np.bincount(group.ravel(), signal.ravel()) * self.live_time
-        rows = find_rows(self.test, test)
-        cells = Cells(rows["gammas"], rows["background"], group, THETA2_EDGES, predicted)
-        return Chosen(LIKELIHOOD, cells, discs, f"{len(predicted)} groups of equal signal")
-
-    def _take(self, name: str, select: Any, theta2: float, choice: str) -> Chosen:
-        signal, _ = self.predict(apply(self.train, select), theta2)
-        cells = cut_cells(apply(self.test, select), theta2, signal)
-        return Chosen(name, cells, self.place(theta2), choice)
+        other = find_rows(self.test, test)
+        cells = Cells(other["gammas"], other["background"], group, THETA2_EDGES, predicted)
+        return Chosen(
+            LIKELIHOOD, cells, discs, f"{len(predicted)} groups of equal signal",
+            {"train": rows, "test": other},
+        )  # fmt: skip
 
 
 def apply(library: ShowerLibrary, select: Any) -> dict[str, np.ndarray]:
-    """Which gammas and background events a selection keeps."""
-    return {"gammas": select(library.gammas), "background": select(library.background)}
+    """Which gammas and background events a box keeps, in the standard reconstruction."""
+    return {
+        name: select({key: events[f"standard_{key}"] for key in STANDARD})
+        for name, events in (("gammas", library.gammas), ("background", library.background))
+    }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..cherenkov.simulation.field import find_source_rates
-from ._cen_a_cells import place_discs
+from ._cen_a_cells import get_misses, place_discs
 from ._cen_a_choices import BANDS, BOX, CUT_EXTENDED, LIKELIHOOD
 
 # Hours of the discovery and of the analysis of 2018 (arXiv:1807.07375), for the bar "+ exposure".
@@ -68,7 +68,8 @@ def bin_theta2(chosen: Any, angles: Sequence[float], runs: Sequence[Any]) -> dic
     for number, run in enumerate(runs):
         rows = find_rows(run, chosen.cells.gammas, chosen.cells.background)
         angle = angles[number % len(angles)]
-        slot, theta2 = discs.locate(run.lon[rows >= 0], run.lat[rows >= 0], angle)
+        lon, lat = run.get_directions(chosen.cells.direction)
+        slot, theta2 = discs.locate(lon[rows >= 0], lat[rows >= 0], angle)
         on += np.histogram(theta2[slot == 0], edges)[0]
         off += np.histogram(theta2[slot > 0], edges)[0] / discs.n_off
     return {"edges": edges, "on": on, "off": off, "cut": float(chosen.cells.edges[-1])}
@@ -89,7 +90,7 @@ def bin_scores(
         on += np.histogram(score[near & (slot == 0)], edges)[0]
         off += np.histogram(score[near & (slot > 0)], edges)[0] / discs.n_off
     rate = find_source_rates(plan.test, source, discs.offset) * plan.seconds
-    miss2 = plan.test.gammas["dx"] ** 2 + plan.test.gammas["dy"] ** 2
+    miss2 = get_misses(plan.test, "reco")
     signal = np.histogram(gammas, edges, weights=rate * (miss2 < discs.radius2))[0]
     return {"edges": edges, "on": on, "off": off, "signal": signal, "label": "score (log odds)"}
 

@@ -11,6 +11,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 
 from ._cen_a_choices import BOX, LIKELIHOOD
+from ._cen_a_maps import LEARNED
 from ._magic_report import COLUMNS
 
 PAPER = "Aharonian et al. 2009 (arXiv:0903.1582)"
@@ -73,7 +74,7 @@ def tabulate_sources(
             "map_significance_post_trial": np.nan,
             "map_distance": np.nan,
         }
-        blind = found.get("learned cut")
+        blind = found.get(LEARNED)
         if blind is not None and len(blind):
             places = SkyCoord(blind["ra"], blind["dec"], unit="deg")
             distance = source.position.separation(places).deg

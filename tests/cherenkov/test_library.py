@@ -10,7 +10,6 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from scipy import stats
 
-from astroml_kit.cherenkov import ScalingTables
 from astroml_kit.cherenkov.simulation import (
     library,
     make_library,
@@ -47,16 +46,14 @@ def halves(shipped):
 def again():
     """Gammas at 0.7 degree and protons, simulated and selected as for the library, packed."""
     options = {"zenith": library.ZENITH, "progress": False, **library._PRESELECTION}
-    gammas = simulate_showers(
-        "gamma", n_showers=N_GAMMAS, rng=1, offset=0.7, energy_min=0.1, index=2.4, **options
+    of_gammas = {"energy_min": 0.08, "index": 2.4, **options}
+    gammas = simulate_showers("gamma", n_showers=N_GAMMAS, rng=1, offset=0.7, **of_gammas)
+    diffuse = simulate_showers(
+        "gamma", n_showers=2 * N_GAMMAS, rng=3, view_cone=MOST_OFFSET, **of_gammas
     )
     protons = simulate_showers("proton", n_showers=N_PROTONS, rng=2, **options)
-    telescopes = library._read_telescopes(gammas.meta)
-    tables = ScalingTables.fit(
-        gammas[gammas["shower_id"] % 2 == 0], telescopes=telescopes,
-        background=protons[protons["shower_id"] % 2 == 0],
-    )  # fmt: skip
-    kept = [library._reconstruct(images, telescopes, tables) for images in (gammas, protons)]
+    reconstruct = library.Reconstruction.learn(diffuse, protons)
+    kept = [reconstruct(images) for images in (gammas, protons)]
     packed = [library._pack(events) for events in kept]
     packed[0]["true_energy"] = kept[0]["true_energy"].to_value(u.TeV)
     return dict(zip(("gammas", "protons"), packed, strict=True))
@@ -74,8 +71,12 @@ def test_the_shipped_library_is_whole(shipped):
         sizes = {name: len(values) for name, values in events.items()}
         assert len(set(sizes.values())) == 1, sizes
         assert set(FEATURES) <= set(events)
-        assert (events["mean_scaled_width"] <= MOST_WIDTH).all()
-        assert (events["mean_scaled_length"] <= MOST_LENGTH).all()
+        loose = np.zeros(len(events["shower_id"]), dtype=bool)
+        for prefix in ("", "standard_"):
+            loose |= (events[f"{prefix}mean_scaled_width"] <= MOST_WIDTH) & (
+                events[f"{prefix}mean_scaled_length"] <= MOST_LENGTH
+            )
+        assert loose.all()
         assert (events["reco_energy"] > 0).all()
     assert (shipped.background["offset"] <= MOST_OFFSET).all()
     assert (shipped.background["rate"] > 0).all()
@@ -91,6 +92,34 @@ def test_most_features_are_finite(shipped):
     for events in (shipped.gammas, shipped.background):
         for name in FEATURES:
             assert np.isfinite(events[name]).mean() > 0.99, name
+
+
+def test_learned_directions_are_better_than_standard_ones(shipped):
+    """And the more so where the standard reconstruction cuts images off."""
+    gain = []
+    for offset in (0.7, 1.95):
+        rows = (shipped.gammas["set"] == OFFSETS.index(offset)) & np.isfinite(
+            shipped.gammas["standard_mean_scaled_width"]
+        )
+        learned, standard = (
+            np.hypot(shipped.gammas[f"{prefix}dx"], shipped.gammas[f"{prefix}dy"])[rows]
+            for prefix in ("", "standard_")
+        )
+        gain.append(np.quantile(standard, 0.68) / np.quantile(learned, 0.68))
+    assert 1.1 < gain[0] < gain[1]
+
+
+def test_standard_directions_lie_near_the_learned_ones(shipped):
+    known = np.isfinite(shipped.background["standard_mean_scaled_width"])
+    inner = shipped.background["offset"] < 0.8
+    # images that the standard reconstruction leaves out are far from the centre
+    assert known[inner].mean() > 0.9 > known[~inner].mean() + 0.2
+    near = np.hypot(
+        shipped.background["standard_x"] - shipped.background["offset"],
+        shipped.background["standard_y"],
+    )
+    assert np.median(near[known]) < 0.2
+    assert (near[~known] > 20).all()
 
 
 def test_halves_share_no_shower_and_lose_none(shipped, halves):
@@ -152,22 +181,24 @@ def test_features_are_stacked_in_order(shipped):
 
 
 @pytest.mark.parametrize(
-    "name", ["reco_h_max", "true_energy", "reco_energy", "reco_direction_error", "impact_mean"]
+    "name", ["reco_h_max", "true_energy", "reco_core_error", "axis_angle", "impact_mean"]
 )
 def test_gammas_simulated_anew_are_distributed_alike(shipped, again, name):
     kept = shipped.gammas[name][shipped.gammas["set"] == ON_SOURCE]
     assert stats.ks_2samp(again["gammas"][name], kept).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("name", ["reco_h_max", "mean_scaled_width", "mean_scaled_length"])
+@pytest.mark.parametrize("name", ["reco_h_max", "intensity_mean", "mean_scaled_length"])
 def test_protons_simulated_anew_are_distributed_alike(shipped, again, name):
     kept = shipped.background[name][shipped.background["kind"] == 0]
     assert stats.ks_2samp(again["protons"][name], kept).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("name", ["mean_scaled_width", "mean_scaled_length"])
-def test_scaled_parameters_of_new_gammas_are_alike(shipped, again, name):
-    # scaled by other tables, filled with a fifth of the showers: alike, not of one distribution
+@pytest.mark.parametrize(
+    "name", ["mean_scaled_width", "mean_scaled_length", "reco_energy", "reco_direction_error"]
+)
+def test_what_is_learned_of_new_gammas_is_alike(shipped, again, name):
+    # by tables and trees that saw half of the showers: alike, not of one distribution
     kept = shipped.gammas[name][shipped.gammas["set"] == ON_SOURCE]
     assert stats.ks_2samp(again["gammas"][name], kept).statistic < 0.06
 
@@ -183,7 +214,8 @@ def test_rates_of_showers_simulated_anew_are_alike(shipped, again):
         # a shower that is used ten times counts more than once
         n = len(events["shower_id"])
         uses = np.unique(events["shower_id"], return_counts=True)[1]
-        sigma = np.sqrt((uses**2).sum() + share * expected)
+        # tables with fewer showers scale less precisely: some more fail the cut
+        sigma = np.sqrt((uses**2).sum() + share * expected + (0.01 * expected) ** 2)
         assert abs(n - expected) < 4 * sigma
 
 
@@ -191,6 +223,7 @@ def test_a_library_is_made_and_read_back(tmp_path, monkeypatch):
     sizes = {"proton": 6000, "helium": 600, "electron": 600, "gamma": 600}
     monkeypatch.setattr(library, "N_SHOWERS", sizes)
     monkeypatch.setattr(library, "N_ON_SOURCE", 12_000)
+    monkeypatch.setattr(library, "N_DIFFUSE", 12_000)
     made = make_library(tmp_path / "new" / FILE, seed=3, progress=False)
     assert isinstance(made, ShowerLibrary)
     assert made.settings["seed"] == 3
@@ -221,7 +254,8 @@ def arrays():
 
 
 def test_packing_keeps_three_digits():
-    events = QTable({name: np.array([1.2345, 7e4, -7e4]) for name in FEATURES})
+    names = (*FEATURES, *(f"standard_{name}" for name in library.STANDARD))
+    events = QTable({name: np.array([1.2345, 7e4, -7e4]) for name in names})
     events["shower_id"] = [1, 2, 3]
     packed = library._pack(events)
     np.testing.assert_allclose(packed["reco_h_max"].astype(float)[0], 1.2345, rtol=5e-4)

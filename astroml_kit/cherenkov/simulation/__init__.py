@@ -1,7 +1,7 @@
 """A fast toy of air showers and of fields of view, with the tables that readers return."""
 
 from ._physics import list_physics
-from .field import Source, iter_observations, plan_wobble, simulate_observations
+from .field import Source, iter_observations, plan_wobble, simulate_observations, take_standard
 from .library import ShowerLibrary, make_library, read_library
 from .showers import ThrownShowers, find_background_rate, iter_showers, simulate_showers
 
@@ -18,4 +18,5 @@ __all__ = [
     "read_library",
     "simulate_observations",
     "simulate_showers",
+    "take_standard",
 ]

@@ -12,10 +12,10 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from astropy.time import Time
 
-from ..._validation import check_real, invalid
+from ..._validation import check_columns, check_real, invalid
 from .._index import RunFiles
 from ..observations import Observation
-from .library import FEATURES, ShowerLibrary, read_library
+from .library import FEATURES, STANDARD, ShowerLibrary, read_library
 
 MOST_OFFSET = 2.6  # deg; farther away a source is not seen
 # Copies of a background event are spread by at most this [deg] along either axis: without it a map
@@ -70,7 +70,9 @@ class DrawnRun:
     n_gammas : int
         Events from sources.
     lon, lat : ndarray
-        From the pointing to the east and north [deg], zenithal equidistant.
+        Learned direction, from the pointing to the east and north [deg], zenithal equidistant.
+    standard_lon, standard_lat : ndarray
+        That of the standard reconstruction, likewise; far away where it has none.
     source : ndarray of int
         Number of the source of each gamma.
     """
@@ -79,7 +81,15 @@ class DrawnRun:
     n_gammas: int
     lon: np.ndarray
     lat: np.ndarray
+    standard_lon: np.ndarray
+    standard_lat: np.ndarray
     source: np.ndarray
+
+    def get_directions(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
+        """Learned directions ("reco") or those of the standard reconstruction."""
+        if kind == "standard":
+            return self.standard_lon, self.standard_lat
+        return self.lon, self.lat
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,33 +126,45 @@ class FieldSampler:
 
     def draw(self, live_time: float, rng: np.random.Generator) -> DrawnRun:
         """Draw the events of ``live_time`` seconds."""
-        rows, lons, lats, numbers = [], [], [], []
+        rows, numbers = [], []
+        places: list[list[np.ndarray]] = [[], [], [], []]
         gammas, background = self.library.gammas, self.library.background
         for number, source in enumerate(self.sources):
             row = _draw_rows(self._sums[number], live_time, rng)
-            out = self.offset[number] + gammas["dx"][row]
             # the field has no handedness
-            across = gammas["dy"][row] * rng.choice([-1.0, 1.0], len(row))
-            if source.extension > 0:
-                out = out + rng.normal(0, source.extension, len(row))
-                across = across + rng.normal(0, source.extension, len(row))
-            sine, cosine = np.sin(self.angle[number]), np.cos(self.angle[number])
+            side = rng.choice([-1.0, 1.0], len(row))
+            moved_out, moved_across = rng.normal(0, source.extension, (2, len(row)))
+            for place, prefix in ((places[:2], ""), (places[2:], "standard_")):
+                out = self.offset[number] + gammas[f"{prefix}dx"][row] + moved_out
+                across = side * gammas[f"{prefix}dy"][row] + moved_across
+                _append(place, _turn(out, across, self.angle[number]))
             rows.append(row)
-            lons.append(out * sine + across * cosine)
-            lats.append(out * cosine - across * sine)
             numbers.append(np.full(len(row), number))
         n_gammas = sum(map(len, rows))
         row = _draw_rows(self._sums[-1], live_time, rng)
         azimuth = rng.uniform(0, 2 * np.pi, len(row))
         along, across = rng.uniform(-SPREAD, SPREAD, (2, len(row)))
-        offset = np.hypot(background["offset"][row] + along, across)
         rows.append(row)
-        lons.append(offset * np.sin(azimuth))
-        lats.append(offset * np.cos(azimuth))
+        _append(places[:2], _turn(background["offset"][row] + along, across, azimuth))
+        x, y = (background[f"standard_{axis}"][row] for axis in "xy")
+        _append(places[2:], _turn(x + along, y + across, azimuth))
         return DrawnRun(
-            np.concatenate(rows), n_gammas, np.concatenate(lons), np.concatenate(lats),
+            np.concatenate(rows), n_gammas,
+            np.concatenate(places[0]), np.concatenate(places[1]),
+            np.concatenate(places[2]), np.concatenate(places[3]),
             np.concatenate([*numbers, np.zeros(0, int)]).astype(int),
         )  # fmt: skip
+
+
+def _turn(out: np.ndarray, across: np.ndarray, angle: Any) -> tuple[np.ndarray, np.ndarray]:
+    """East and north of what lies out along a position angle [rad], and across it."""
+    sine, cosine = np.sin(angle), np.cos(angle)
+    return out * sine + across * cosine, out * cosine - across * sine
+
+
+def _append(lists: Sequence[list[np.ndarray]], arrays: Sequence[np.ndarray]) -> None:
+    for where, array in zip(lists, arrays, strict=True):
+        where.append(array)
 
 
 def _draw_rows(sums: np.ndarray, live_time: float, rng: np.random.Generator) -> np.ndarray:
@@ -200,7 +222,7 @@ def iter_observations(
         raise invalid("pointings", "at least one position", "none", "plan_wobble makes some.")
     unknown = [name for name in features if name not in FEATURES]
     if unknown:
-        raise invalid("features", f"among {list(FEATURES)}", unknown[0])
+        raise invalid("features", f"among {list(FEATURES)}", repr(unknown[0]))
     n_runs = max(1, round(total / each))
     generator = np.random.default_rng(rng)
     samplers: dict[int, FieldSampler] = {}
@@ -247,8 +269,10 @@ def simulate_observations(sources: Sequence[Source], **options: Any) -> list[Obs
     Returns
     -------
     list of Observation
-        Events have ``event_id``, ``time``, ``reco_ra``, ``reco_dec``, ``reco_energy``,
-        ``library_row``, ``is_gamma``, ``source`` (-1 for background) and the features.
+        Events have ``event_id``, ``time``, ``reco_ra``, ``reco_dec`` (learned, see
+        `train_direction`), ``standard_ra``, ``standard_dec`` (standard reconstruction),
+        ``reco_energy``, ``library_row``, ``is_gamma``, ``source`` (-1 for background) and the
+        features.
 
     Raises
     ------
@@ -280,10 +304,10 @@ def make_sampler(
     )
 
 
-def find_positions(pointing: SkyCoord, run: DrawnRun) -> SkyCoord:
-    """Directions of the events of a run on the sky."""
-    separation = np.hypot(run.lon, run.lat) * u.deg
-    return pointing.directional_offset_by(np.arctan2(run.lon, run.lat) * u.rad, separation)
+def find_positions(pointing: SkyCoord, lon: np.ndarray, lat: np.ndarray) -> SkyCoord:
+    """Places on the sky that lie ``lon`` and ``lat`` deg from a pointing."""
+    separation = np.hypot(lon, lat) * u.deg
+    return pointing.directional_offset_by(np.arctan2(lon, lat) * u.rad, separation)
 
 
 def _make_observation(
@@ -300,7 +324,6 @@ def _make_observation(
     start = Time(START + number * 0.021, format="mjd", scale="tt")
     seconds = np.sort(rng.uniform(0, live_time, len(run.row)))
     order = rng.permutation(len(run.row))
-    position = find_positions(pointing, run)
     is_gamma = (np.arange(len(run.row)) < run.n_gammas)[order]
     row = run.row[order]
     source = np.concatenate([run.source, np.full(len(run.row) - run.n_gammas, -1)])
@@ -314,10 +337,13 @@ def _make_observation(
     events = QTable()
     events["event_id"] = np.arange(len(row))
     events["time"] = start + seconds * u.s
-    events["reco_ra"], events["reco_dec"] = position.ra[order], position.dec[order]
+    for kind in ("reco", "standard"):
+        lon, lat = (values[order] for values in run.get_directions(kind))
+        position = find_positions(pointing, lon, lat)
+        events[f"{kind}_ra"], events[f"{kind}_dec"] = position.ra, position.dec
     events["reco_energy"] = look_up("reco_energy") * u.TeV
     events["library_row"], events["is_gamma"], events["source"] = row, is_gamma, source[order]
-    for name in features:
+    for name in (*features, *(f"standard_{name}" for name in STANDARD)):
         if name != "reco_energy":
             events[name] = look_up(name)
     events.meta = {"format": "simulation", "source": f"simulated run {number}"}
@@ -334,3 +360,41 @@ def _make_observation(
         path=None,
         files=RunFiles(number, {}),
     )
+
+
+def take_standard(events: QTable) -> QTable:
+    """Simulated events as the standard reconstruction sees them.
+
+    Parameters
+    ----------
+    events : `~astropy.table.QTable`
+        Of a simulated run, see `simulate_observations`.
+
+    Returns
+    -------
+    `~astropy.table.QTable`
+        Those that it reconstructs: intersected axes of images within 2 deg of the camera's centre
+        for the direction, ``mean_scaled_width``, ``mean_scaled_length`` and ``intensity_min`` of
+        these images. ``meta`` has ``n_not_standard``, the events that are left out.
+
+    Raises
+    ------
+    ValueError
+        For events without the columns of the standard reconstruction.
+
+    Examples
+    --------
+    >>> center = SkyCoord(201.365, -43.019, unit="deg")
+    >>> run, = simulate_observations([], pointings=[center], live_time=600 * u.s, rng=1)
+    >>> len(take_standard(run.events)) < len(run.events)
+    True
+    """
+    names = ["standard_ra", "standard_dec", *(f"standard_{name}" for name in STANDARD)]
+    check_columns(events.colnames, names, where=str(events.meta.get("source", "events")))
+    known = np.isfinite(np.asarray(events["standard_mean_scaled_width"]))
+    taken = events[known]
+    taken["reco_ra"], taken["reco_dec"] = taken["standard_ra"], taken["standard_dec"]
+    for name in STANDARD:
+        taken[name] = taken[f"standard_{name}"]
+    taken.meta = {**events.meta, "n_not_standard": int((~known).sum())}
+    return taken

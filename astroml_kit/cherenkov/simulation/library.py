@@ -17,6 +17,7 @@ from astropy.table import QTable, vstack
 from ..._registry import find_catalogs
 from ..._validation import check_real, check_same_length
 from .._schema import damage_is_one_error
+from ..learned import DirectionRegressor, train_direction
 from ..scaling import ScalingTables
 from ..stereo import reconstruct_stereo
 from ._physics import FLUXES
@@ -37,12 +38,18 @@ FEATURES = (
 BACKGROUND = ("proton", "helium", "electron")
 ZENITH = 20.0
 MOST_WIDTH, MOST_LENGTH, MOST_OFFSET = 1.5, 3.0, 2.9
+# Images count out to here [deg]. The standard reconstruction stops at 2 (Aharonian et al. 2006),
+# which costs a source at 2 deg half of its gammas; to one within 1 deg it makes no difference.
+MOST_COG, STANDARD_COG = 2.35, 2.0
+# What the standard reconstruction says of an event.
+STANDARD = ("mean_scaled_width", "mean_scaled_length", "intensity_min")
 FILE = "shower_library.npz"
 _STEP = 1e-3  # deg, in which directions are kept
 # What makes preselected showers fast and loses none of them; see `simulate_showers`.
-_PRESELECTION = {"min_light": 80.0, "max_cog": 2.6, "min_charge": 75.0}
-N_SHOWERS = {"proton": 1_000_000, "helium": 300_000, "electron": 200_000, "gamma": 30_000}
-N_ON_SOURCE = 80_000  # gammas at 0.7 deg, where the built-in source is
+_PRESELECTION = {"min_light": 80.0, "max_cog": 2.8, "min_charge": 75.0}
+N_SHOWERS = {"proton": 1_500_000, "helium": 450_000, "electron": 300_000, "gamma": 40_000}
+N_ON_SOURCE = 100_000  # gammas at 0.7 deg, where the built-in source is
+N_DIFFUSE = 150_000  # gammas from everywhere, for look-up tables and the direction
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +60,13 @@ class ShowerLibrary:
     ----------
     gammas, background : mapping of str to ndarray
         The `FEATURES`, ``shower_id``; gammas also ``true_energy`` [TeV], ``set`` (number of the
-        offset in ``thrown``) and ``dx``, ``dy`` (reconstructed less true direction [deg], away
-        from the pointing and perpendicular to that); background ``kind`` (0 proton, 1 helium,
-        2 electron), ``offset`` [deg] and ``rate`` [1/s].
+        offset in ``thrown``), ``dx``, ``dy`` (learned less true direction [deg], away from the
+        pointing and perpendicular to that) and ``standard_dx``, ``standard_dy`` (the same of the
+        standard reconstruction); background ``kind`` (0 proton, 1 helium, 2 electron), ``offset``
+        of the learned direction [deg], ``standard_x``, ``standard_y`` (the standard one [deg],
+        along the learned one and perpendicular to it) and ``rate`` [1/s]. Both have ``standard_``
+        and each of `STANDARD`; where there is no standard reconstruction these are NaN and its
+        directions 32 deg away.
     thrown : mapping of str to tuple of ThrownShowers
         Particle -> how its showers were thrown; of gammas one for each offset.
     settings : mapping
@@ -77,8 +88,9 @@ class ShowerLibrary:
     def split(self) -> tuple[ShowerLibrary, ShowerLibrary]:
         """Split by shower: one half to train and choose with, one to make fields of.
 
-        The look-up tables were filled with showers of the first half. Rates are those of the
-        whole: each half stands for all of it.
+        Look-up tables and the direction were learned from other gammas and, for what background
+        looks like, from protons of the first half. Rates are those of the whole: each half stands
+        for all of it.
         """
         return self._take(0), self._take(1)
 
@@ -167,43 +179,41 @@ def make_library(
             **more,
         }
 
-    sets = []
-    for number, offset in enumerate(OFFSETS):
-        n_showers = N_ON_SOURCE if offset == 0.7 else N_SHOWERS["gamma"]
-        table = simulate_showers(
-            **plan("gamma", number, n_showers, offset=offset, energy_min=0.1, index=2.4)
-        )
-        table["obs_id"] = number
-        table["set"] = number
-        sets.append(table)
     plans = {
         "proton": plan("proton", 70, N_SHOWERS["proton"]),
         "helium": plan("helium", 60, N_SHOWERS["helium"]),
         "electron": plan("electron", 50, N_SHOWERS["electron"], energy_min=0.1),
     }
-    thrown = {"gamma": tuple(ThrownShowers(**table.meta["thrown"]) for table in sets)}
-    telescopes = _read_telescopes(sets[0].meta)
-    gammas = vstack(sets, metadata_conflicts="silent")
-    gammas.meta = sets[0].meta
-    enough = _take_first_half(plans["proton"])
-    tables = ScalingTables.fit(
-        gammas[gammas["shower_id"] % 2 == 0], telescopes=telescopes, background=enough
+    diffuse = simulate_showers(
+        **plan("gamma", 90, N_DIFFUSE, view_cone=MOST_OFFSET, energy_min=0.08, index=2.4)
     )
-    kept = {"gamma": _reconstruct(gammas, telescopes, tables)}
+    reconstruct = Reconstruction.learn(diffuse, _take_first_half(plans["proton"]))
+    kept: dict[str, QTable] = {}
+    thrown: dict[str, tuple[ThrownShowers, ...]] = {}
+    sets = []
+    for number, offset in enumerate(OFFSETS):
+        n_showers = N_ON_SOURCE if offset == 0.7 else N_SHOWERS["gamma"]
+        images = simulate_showers(
+            **plan("gamma", number, n_showers, offset=offset, energy_min=0.08, index=2.4)
+        )
+        thrown["gamma"] = (*thrown.get("gamma", ()), ThrownShowers(**images.meta["thrown"]))
+        events = reconstruct(images)
+        events["obs_id"] = number
+        sets.append(events)
+    kept["gamma"] = vstack(sets, metadata_conflicts="silent")
     for particle in BACKGROUND:
-        chunks = [
-            (_reconstruct(images, telescopes, tables), images.meta["thrown"])
-            for images in iter_showers(**plans[particle])
-        ]
-        kept[particle] = vstack([events for events, _ in chunks], metadata_conflicts="silent")
-        thrown[particle] = (ThrownShowers(**chunks[0][1]),)
+        chunks = []
+        for images in iter_showers(**plans[particle]):
+            chunks.append(reconstruct(images))
+            thrown[particle] = (ThrownShowers(**images.meta["thrown"]),)
+        kept[particle] = vstack(chunks, metadata_conflicts="silent")
     settings = {
         "seed": seed,
         "scale": scale,
         "zenith": ZENITH,
         "cuts": {"mean_scaled_width": MOST_WIDTH, "mean_scaled_length": MOST_LENGTH,
-                 "offset": MOST_OFFSET},
-        "tables": str(tables),
+                 "offset": MOST_OFFSET, "cog": MOST_COG},
+        "tables": str(reconstruct.tables),
     }  # fmt: skip
     _write(Path(path), kept, thrown, settings)
     return read_library(path)
@@ -230,26 +240,61 @@ def _take_first_half(plan: Mapping[str, Any], n_showers: int = 160_000) -> QTabl
     return table
 
 
-def _reconstruct(images: QTable, telescopes: QTable, tables: ScalingTables) -> QTable:
-    """Events that pass the loose cuts."""
-    events = reconstruct_stereo(images, telescopes=telescopes, tables=tables)
-    events["offset"] = np.hypot(events["reco_fov_lon"], events["reco_fov_lat"])
-    keep = np.asarray(events["is_valid"]) & np.isfinite(events["reco_energy"])
-    keep &= (events["mean_scaled_width"] < MOST_WIDTH) & (
-        events["mean_scaled_length"] < MOST_LENGTH
-    )
-    keep &= events["offset"] < MOST_OFFSET * u.deg
-    return events[keep]
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What turns images into events of the library."""
+
+    telescopes: QTable
+    tables: ScalingTables
+    direction: DirectionRegressor
+    standard_tables: ScalingTables
+
+    @classmethod
+    def learn(cls, gammas: QTable, background: QTable) -> Reconstruction:
+        """Fill look-up tables and learn the direction from images of diffuse gammas."""
+        telescopes = _read_telescopes(gammas.meta)
+        tables, standard = (
+            ScalingTables.fit(gammas, telescopes=telescopes, background=background, max_cog=cog)
+            for cog in (MOST_COG, STANDARD_COG)
+        )
+        direction = train_direction(gammas, telescopes=telescopes, max_cog=MOST_COG)
+        return cls(telescopes, tables, direction, standard)
+
+    def __call__(self, images: QTable) -> QTable:
+        """Events that pass the loose cuts, learned or standard."""
+        events = reconstruct_stereo(
+            images, telescopes=self.telescopes, tables=self.tables, max_cog=MOST_COG
+        )
+        events = self.direction.predict(events, images, telescopes=self.telescopes)
+        standard = reconstruct_stereo(
+            images, telescopes=self.telescopes, tables=self.standard_tables, max_cog=STANDARD_COG
+        )
+        for name in (*STANDARD, "reco_fov_lon", "reco_fov_lat"):
+            events[f"standard_{name}"] = standard[name]
+        events = events[np.asarray(events["is_valid"]) & np.isfinite(events["reco_energy"])]
+        keep = np.zeros(len(events), dtype=bool)
+        for prefix in ("", "standard_"):
+            keep |= (events[f"{prefix}mean_scaled_width"] < MOST_WIDTH) & (
+                events[f"{prefix}mean_scaled_length"] < MOST_LENGTH
+            )
+        keep &= events["reco_offset"] < MOST_OFFSET * u.deg
+        return events[keep]
 
 
 def _pack(events: QTable) -> dict[str, np.ndarray]:
     """Columns in half precision: three digits are more than these features have."""
     packed = {}
-    for name in FEATURES:
+    for name in (*FEATURES, *(f"standard_{name}" for name in STANDARD)):
         values = np.asarray(getattr(events[name], "value", events[name]), dtype=float)
         packed[name] = np.clip(values, -6e4, 6e4).astype(np.float16)
     packed["shower_id"] = np.asarray(events["shower_id"], dtype=np.int32)
     return packed
+
+
+def _round(angle: np.ndarray) -> np.ndarray:
+    """Angles [deg] in steps of 1e-3; the largest for none."""
+    steps = np.nan_to_num(np.rint(angle / _STEP), nan=32767.0)
+    return np.clip(steps, -32767, 32767).astype(np.int16)
 
 
 def _write(
@@ -263,14 +308,22 @@ def _write(
     arrays["gammas.true_energy"] = gammas["true_energy"].to_value(u.TeV).astype(np.float32)
     arrays["gammas.set"] = np.asarray(gammas["obs_id"], dtype=np.uint8)
     for axis, name in (("dx", "fov_lon"), ("dy", "fov_lat")):
-        miss = (gammas[f"reco_{name}"] - gammas[f"true_{name}"]).to_value(u.deg)
-        arrays[f"gammas.{axis}"] = np.clip(np.rint(miss / _STEP), -32767, 32767).astype(np.int16)
+        for prefix in ("", "standard_"):
+            miss = (gammas[f"{prefix}reco_{name}"] - gammas[f"true_{name}"]).to_value(u.deg)
+            arrays[f"gammas.{prefix}{axis}"] = _round(miss)
     background = vstack([kept[name] for name in BACKGROUND], metadata_conflicts="silent")
     arrays |= {f"background.{name}": values for name, values in _pack(background).items()}
     kinds = np.repeat(np.arange(3), [len(kept[name]) for name in BACKGROUND])
     arrays["background.kind"] = kinds.astype(np.uint8)
-    offset = background["offset"].to_value(u.deg)
-    arrays["background.offset"] = np.rint(offset / _STEP).astype(np.int16)
+    learned, standard = (
+        background[f"{prefix}reco_fov_lon"].to_value(u.deg)
+        + 1j * background[f"{prefix}reco_fov_lat"].to_value(u.deg)
+        for prefix in ("", "standard_")
+    )
+    turned = standard * np.exp(-1j * np.angle(learned))
+    arrays["background.offset"] = _round(np.abs(learned))
+    arrays["background.standard_x"] = _round(turned.real)
+    arrays["background.standard_y"] = _round(turned.imag)
     header = {
         "settings": settings,
         "thrown": {name: [asdict(one) for one in sets] for name, sets in thrown.items()},
@@ -330,9 +383,10 @@ def _unpack(file: BinaryIO) -> ShowerLibrary:
     gammas, background = parts["gammas"], parts["background"]
     check_same_length(**gammas)
     check_same_length(**background)
-    for name in ("dx", "dy"):
+    for name in ("dx", "dy", "standard_dx", "standard_dy"):
         gammas[name] = gammas[name] * _STEP
-    background["offset"] = background["offset"] * _STEP
+    for name in ("offset", "standard_x", "standard_y"):
+        background[name] = background[name] * _STEP
     rates = []
     for name in BACKGROUND:
         norm, index = FLUXES[name]
