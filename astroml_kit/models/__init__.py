@@ -5,6 +5,7 @@ from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
 from .files import load_model, save_model
 from .image_classifier import ImageClassifier
+from .image_embedder import ImageEmbedder
 from .neural import NeuralClassifier, NeuralRegressor
 from .zoo import list_models
 
@@ -13,6 +14,7 @@ __all__ = [
     "BDTRegressor",
     "BandedClassifier",
     "ImageClassifier",
+    "ImageEmbedder",
     "ModelFileError",
     "NeuralClassifier",
     "NeuralRegressor",

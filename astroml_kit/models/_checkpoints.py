@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ._tensors import read_tensors, write_tensors
+from ._tensors import read_tensors, replace_file, write_tensors
 
 if TYPE_CHECKING:
     import skorch
@@ -108,14 +107,7 @@ class Checkpoint:
         }
         arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
         data = write_tensors(arrays, metadata={"training": json.dumps(state)})
-        handle, part = tempfile.mkstemp(dir=self.path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.replace(part, self.path)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        replace_file(self.path, data)
 
 
 def _take(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -12,6 +12,7 @@ from ._backbones import name_backbone
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
 from .image_classifier import ImageClassifier
+from .image_embedder import ImageEmbedder
 from .neural import NeuralClassifier, NeuralRegressor
 
 CLASSES: dict[str, type[Any]] = {
@@ -21,6 +22,7 @@ CLASSES: dict[str, type[Any]] = {
         BDTRegressor,
         BandedClassifier,
         ImageClassifier,
+        ImageEmbedder,
         NeuralClassifier,
         NeuralRegressor,
     )
@@ -28,7 +30,7 @@ CLASSES: dict[str, type[Any]] = {
 # What may serve a band.
 INSIDE = ("BDTClassifier", "NeuralClassifier")
 # Where something was trained is no part of what was learned.
-LOCAL = ("checkpoint",)
+LOCAL = ("cache", "checkpoint")
 
 
 def describe_model(model: Any) -> tuple[dict[str, Any], dict[str, bytes]]:

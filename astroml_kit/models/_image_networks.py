@@ -256,6 +256,32 @@ class ImageNetwork(nn.Module):
         return self.head(self.backbone(images))
 
 
+class ViewsNetwork(nn.Module):
+    """Backbone and projection of two views per image, for learning without labels."""
+
+    def __init__(self, backbone: Any, n_dimensions: int = 64) -> None:
+        super().__init__()
+        self.backbone, width = backbone, int(backbone.width)
+        self.projection = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, n_dimensions)
+        )
+
+    def forward(self, views: torch.Tensor) -> torch.Tensor:
+        """Project views of shape (n, 2, n_channels, height, width) to (n, 2, n_dimensions)."""
+        return self.projection(self.backbone(views.flatten(0, 1))).unflatten(0, (-1, 2))
+
+
+class TwoViews:
+    """Two views of each image of a batch."""
+
+    def __init__(self, views: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        self.views = views
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Draw them."""
+        return torch.stack([self.views(images), self.views(images)], dim=1)
+
+
 class EmbeddedViews:
     """Features of new views of the images of a batch, from a backbone that does not learn."""
 

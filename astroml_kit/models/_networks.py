@@ -18,6 +18,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,
 }
 SATURATING = ("tanh", "sigmoid")
+TEMPERATURE = 0.2  # of likeness between views
 SMALLEST_VARIANCE = 1e-8  # of standardised targets
 
 
@@ -62,6 +63,21 @@ def split_gaussian(output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return mean, functional.softplus(raw) + SMALLEST_VARIANCE
 
 
+def compare_views(output: torch.Tensor) -> torch.Tensor:
+    """Loss of each image whose two views are at ``output``, shape (n, 2, n_dimensions).
+
+    Each view has to find its partner among all the views of the batch: NT-Xent of Chen et al. 2020
+    (arXiv:2002.05709), eq. 1.
+    """
+    n = len(output)
+    views = functional.normalize(output, dim=2).transpose(0, 1).flatten(0, 1)
+    likeness = views @ views.T / TEMPERATURE
+    itself = torch.eye(2 * n, dtype=torch.bool, device=views.device)
+    likeness = likeness.masked_fill(itself, -math.inf)
+    partner = torch.arange(2 * n, device=views.device).roll(n)
+    return functional.cross_entropy(likeness, partner, reduction="none").view(2, n).mean(dim=0)
+
+
 class WeightedLoss(nn.Module):
     """Loss per sample, weighted, averaged over the batch; the weights have the mean one."""
 
@@ -72,7 +88,9 @@ class WeightedLoss(nn.Module):
     def forward(self, output: torch.Tensor, truth: Sequence[torch.Tensor]) -> torch.Tensor:
         """Compare outputs with ``(target, weight)``."""
         target, weight = truth
-        if self.kind == "multiclass":
+        if self.kind == "contrastive":
+            loss = compare_views(output)
+        elif self.kind == "multiclass":
             loss = functional.cross_entropy(output, target, reduction="none")
         else:
             loss = self._compare(output, target).mean(dim=1)

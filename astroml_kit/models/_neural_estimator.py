@@ -31,7 +31,7 @@ PRECISIONS = ("auto", "float32", "float64")
 FEWEST_TO_STOP, FEWEST_GROUPS_TO_STOP = 1000, 10
 MOST_LAYERS, MOST_WIDTH = 100, 2**16
 # Neither changes what is learned.
-OUTSIDE_PARAMETERS = ("checkpoint", "device", "n_jobs", "progress", "random_state")
+OUTSIDE_PARAMETERS = ("cache", "checkpoint", "device", "n_jobs", "progress", "random_state")
 
 
 class NeuralEstimator(BaseEstimator):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +46,18 @@ def read_tensors(data: bytes) -> dict[str, np.ndarray]:
         if not np.isfinite(array).all():
             raise ValueError(f"{name} must be finite.")
     return arrays
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file, replacing an older one only when the new one is whole."""
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(part, path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
 
 
 def take_prefixed(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

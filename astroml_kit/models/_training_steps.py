@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from ._checkpoints import Checkpoint
     from ._training import TrainingOptions
 
-METRICS = {"binary": "auc", "multiclass": "accuracy", "multilabel": "accuracy"}  # otherwise r2
+METRICS = {
+    "binary": "auc",
+    "multiclass": "accuracy",
+    "multilabel": "accuracy",
+    "contrastive": "share of views whose partner is nearest, among 256",
+}  # otherwise r2
+MOST_COMPARED = 256
 Row = dict[str, float]
 
 
@@ -145,6 +151,10 @@ def measure(kind: str, output: np.ndarray, target: np.ndarray, weight: np.ndarra
         return float(np.average(output.argmax(axis=1) == target, weights=weight))
     if kind == "multilabel":
         return float(np.average(((expit(output) > 0.5) == target).mean(axis=1), weights=weight))
+    if kind == "contrastive":
+        views = output[:MOST_COMPARED] / np.linalg.norm(output[:MOST_COMPARED], axis=2)[..., None]
+        nearest = (views[:, 0] @ views[:, 1].T).argmax(axis=1)
+        return float(np.mean(nearest == np.arange(len(views))))
     mean = output[:, : target.shape[1]]
     centre = np.average(target, axis=0, weights=weight)
     spread = np.average((target - centre) ** 2, axis=0, weights=weight)

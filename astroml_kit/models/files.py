@@ -17,11 +17,11 @@ and shapes that the parameters ask for.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -32,10 +32,12 @@ import numpy as np
 from ..samples import Samples
 from ._archive import MOST_BYTES, ModelFileError, pack_members, unpack_members
 from ._entries import build_model, describe_model
+from ._tensors import replace_file
 
 FORMAT = "astroml_kit model"
 FORMAT_VERSION = 1
 LIBRARIES = ("astroml_kit", "numpy", "scikit-learn", "lightgbm", "torch", "skorch", "safetensors")
+OPTIONAL = ("transformers",)
 
 
 def save_model(
@@ -101,14 +103,12 @@ def save_model(
             "Convert them to finite numbers, text, lists or mappings."
         ) from error
     content = pack_members({"model.json": text.encode(), **weights})
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    if len(content) > MOST_BYTES:
+        raise ValueError(
+            f"model must take at most {MOST_BYTES} bytes in a file, got {len(content)}. "
+            "Choose a smaller backbone."
+        )
+    replace_file(path, content)
     return path
 
 
@@ -214,6 +214,9 @@ def _list_versions() -> dict[str, str]:
             versions[library] = metadata.version(library)
         except metadata.PackageNotFoundError:
             versions[library] = "unknown"
+    for library in OPTIONAL:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[library] = metadata.version(library)
     return versions
 
 

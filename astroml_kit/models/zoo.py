@@ -44,8 +44,15 @@ ROWS = (
         "ImageClassifier",
         "classification, several labels at once",
         "images (n_samples, height, width) or (n_samples, n_channels, height, width)",
-        "camera images of showers, cut-outs of galaxies",
-        "LeCun et al. 1998, doi:10.1109/5.726791",
+        "camera images of showers, cut-outs of galaxies; from scratch or pretrained",
+        "LeCun et al. 1998, doi:10.1109/5.726791; Dosovitskiy et al. 2021, arXiv:2010.11929",
+    ),
+    (
+        "ImageEmbedder",
+        "features of images, without labels",
+        "images (n_samples, height, width) or (n_samples, n_channels, height, width)",
+        "clusters, retrieval and few labels; from scratch or pretrained",
+        "Chen et al. 2020, arXiv:2002.05709; Hayat et al. 2021, doi:10.3847/2041-8213/abf2c7",
     ),
 )
 
