@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable
-from astropy.time import Time
 
 from ..cherenkov import find_sources, map_likelihood, map_significance, search_likelihood
 from ..cherenkov.selection import STANDARD_CUTS
 from ..cherenkov.simulation import Source
-from ..cherenkov.simulation.field import MOST_OFFSET, START, find_positions
+from ..cherenkov.simulation.field import MOST_OFFSET, find_positions
 from ._cen_a_cells import get_misses, group_cells
 from ._cen_a_choices import LIKELIHOOD, apply
 
@@ -40,8 +39,11 @@ def make_maps(
 ) -> tuple[dict[str, Any], dict[str, QTable]]:
     """Maps and what a blind search finds in them: before learning, and after."""
     passed = apply(plan.test, STANDARD_CUTS["std"].select)
+    (selected,) = place_events(
+        plan, runs, {name: np.where(mask, 0, -1) for name, mask in passed.items()}, "standard", 1
+    )
     before = map_significance(
-        list(place_events(plan, runs, passed, "standard")),
+        selected,
         center=main.position, width=WIDTH, pixel_size=PIXEL, radius=0.1 * u.deg,
         max_offset=MOST_RHO * u.deg,
     )  # fmt: skip
@@ -61,11 +63,10 @@ def map_scores(plan: Any, main: Source, chosen: Any, runs: Sequence[Any]) -> Any
     offsets = np.array([thrown.offset for thrown in plan.train.thrown["gamma"]])
     predicted = predict_slices(plan, main, slices["train"], len(offsets))
     maps = []
-    for number in range(N_SLICES):
-        kept = {name: rows == number for name, rows in slices["test"].items()}
+    for selected in place_events(plan, runs, slices["test"], "reco", N_SLICES):
         maps.append(
             map_significance(
-                list(place_events(plan, runs, kept, "reco")),
+                selected,
                 center=main.position, width=WIDTH, pixel_size=PIXEL, radius=RADII[1],
                 max_offset=MOST_RHO * u.deg, threshold=None,
                 # the source that was pointed at is known; nothing else is
@@ -117,19 +118,25 @@ def predict_slices(
 
 
 def place_events(
-    plan: Any, runs: Sequence[Any], passed: dict[str, np.ndarray], direction: str
-) -> Iterator[MapRun]:
-    """Selected events of each run on the sky."""
+    plan: Any, runs: Sequence[Any], slices: dict[str, np.ndarray], direction: str, n_slices: int
+) -> list[list[MapRun]]:
+    """Events of each run on the sky, by slice; -1 is left out."""
+    placed: list[list[MapRun]] = [[] for _ in range(n_slices)]
+    zenith = plan.test.settings["zenith"] * u.deg
     for number, run in enumerate(runs):
         pointing = plan.pointings[number % len(plan.pointings)]
-        keep = np.concatenate([
-            passed["gammas"][run.row[: run.n_gammas]],
-            passed["background"][run.row[run.n_gammas :]],
+        found = np.concatenate([
+            slices["gammas"][run.row[: run.n_gammas]],
+            slices["background"][run.row[run.n_gammas :]],
         ])  # fmt: skip
+        chosen = np.flatnonzero(found >= 0)
         lon, lat = run.get_directions(direction)
-        position = find_positions(pointing, lon[keep], lat[keep])
-        events = QTable({"reco_ra": position.ra, "reco_dec": position.dec})
-        events["reco_energy"] = np.ones(len(events)) * u.TeV
-        events["time"] = Time(np.full(len(events), START + 0.021 * number), format="mjd")
-        zenith = plan.test.settings["zenith"] * u.deg
-        yield MapRun(number + 1, pointing, plan.seconds / len(runs) * u.s, zenith, events)
+        position = find_positions(pointing, lon[chosen], lat[chosen])
+        ra, dec = position.ra, position.dec
+        for slice_number, of_slice in enumerate(placed):
+            keep = found[chosen] == slice_number
+            events = QTable({"reco_ra": ra[keep], "reco_dec": dec[keep]})
+            events["reco_energy"] = np.ones(len(events)) * u.TeV
+            live_time = plan.seconds / len(runs) * u.s
+            of_slice.append(MapRun(number + 1, pointing, live_time, zenith, events))
+    return placed
