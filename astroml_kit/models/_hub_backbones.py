@@ -9,15 +9,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from .._validation import import_extra
 from ._backbones import FAMILIES, HUB_NAME, NAMES, BackboneSpec
+from ._tensors import read_tensors, write_tensors
 
 EXTRA = "images"
 CONFIG, PREPROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
@@ -80,7 +83,7 @@ def read_hub(backbone: Any) -> tuple[BackboneSpec, dict[str, torch.Tensor]]:
     ImportError
         Without transformers.
     """
-    library = import_extra("transformers", extra=EXTRA)
+    import_extra("transformers", extra=EXTRA)
     folder = Path(backbone)
     if not folder.is_dir():
         folder = _download(os.fspath(backbone))
@@ -97,6 +100,15 @@ def read_hub(backbone: Any) -> tuple[BackboneSpec, dict[str, torch.Tensor]]:
             f"{folder.name}. Other formats can run code when they are read: save it again with "
             "model.save_pretrained(folder)."
         )
+    model, weights = _load_folder(name, folder, dtype=torch.float32)
+    return describe_checkpoint(name, model.config.to_dict(), _read_scaling(folder)), weights
+
+
+def _load_folder(
+    name: str, folder: Path, *, dtype: torch.dtype
+) -> tuple[Any, dict[str, torch.Tensor]]:
+    """Let transformers read a folder; it knows the names that its older versions gave."""
+    library = import_extra("transformers", extra=EXTRA)
     family = FAMILIES[name]
     options = {"add_pooling_layer": False} if family.pooler else {}
     try:
@@ -108,7 +120,8 @@ def read_hub(backbone: Any) -> tuple[BackboneSpec, dict[str, torch.Tensor]]:
                 trust_remote_code=False,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
-                dtype=torch.float32,
+                attn_implementation="sdpa",
+                dtype=dtype,
                 **options,
             )
     except ImportError:
@@ -123,8 +136,43 @@ def read_hub(backbone: Any) -> tuple[BackboneSpec, dict[str, torch.Tensor]]:
     for key, value in weights.items():
         if not torch.isfinite(value).all():
             raise ValueError(_blame(folder, f"{key} is not finite"))
-    spec = describe_checkpoint(name, model.config.to_dict(), _read_scaling(folder))
-    return spec, weights
+    return model, weights
+
+
+def export_weights(network: HubBackbone) -> dict[str, np.ndarray]:
+    """Return the weights by the names of a checkpoint.
+
+    Names inside the network change from one version of transformers to the next; those of a
+    checkpoint are read by all.
+    """
+    library = import_extra("transformers", extra=EXTRA)
+    with tempfile.TemporaryDirectory() as folder, _keep_quiet(library):
+        network.model.save_pretrained(folder)
+        parts = [read_tensors(path.read_bytes()) for path in Path(folder).glob("*.safetensors")]
+    return {name: array for part in parts for name, array in part.items()}
+
+
+def import_weights(
+    network: HubBackbone, spec: BackboneSpec, arrays: Mapping[str, np.ndarray], *, dtype: str
+) -> dict[str, np.ndarray]:
+    """Inverse of `export_weights`, by the names of ``network``.
+
+    Raises
+    ------
+    ValueError
+        Unless there are as many numbers as the network holds, and each has its place.
+    """
+    held = sum(value.numel() for value in network.state_dict().values())
+    if held != sum(array.size for array in arrays.values()):
+        raise ValueError("the weights must be as many as the backbone has")
+    library = import_extra("transformers", extra=EXTRA)
+    config = getattr(library, FAMILIES[spec.family].config)(**spec.config)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config.save_pretrained(folder)
+        (folder / WEIGHTS).write_bytes(write_tensors(arrays, metadata={"format": "pt"}))
+        _, weights = _load_folder(spec.family, folder, dtype=getattr(torch, dtype))
+        return {key: value.numpy().copy() for key, value in weights.items()}
 
 
 def describe_checkpoint(

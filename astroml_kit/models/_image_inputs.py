@@ -72,6 +72,8 @@ class ImageInputs:
     _spec: BackboneSpec | None
     _scaling: str
     _chunk: int
+    _dtype: str
+    module_: Any
 
     def _check_image_parameters(self) -> None:
         check_backbone(self.backbone)
@@ -204,6 +206,35 @@ class ImageInputs:
         copies = {name: value.clone() for name, value in read.weights.items()}
         backbone.inner.load_state_dict(copies, assign=True)
         return backbone.to(dtype=getattr(torch, dtype)).requires_grad_(False).eval()
+
+    def _find_hub_backbone(self, network: Any) -> tuple[str, Any]:
+        """Where in the names of ``network`` a transformers model lies, and the model."""
+        if self._spec is None or self._spec.family == LITE0:
+            return "", None
+        if hasattr(network, "backbone"):
+            return "backbone.inner.", network.backbone.inner
+        return "inner.", network.inner
+
+    def _export_weights(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        prefix, inner = self._find_hub_backbone(self.module_)
+        if inner is None:
+            return arrays
+        from ._hub_backbones import export_weights
+
+        kept = {name: value for name, value in arrays.items() if not name.startswith(prefix)}
+        return kept | {prefix + name: value for name, value in export_weights(inner).items()}
+
+    def _import_weights(self, network: Any, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        prefix, inner = self._find_hub_backbone(network)
+        if self._spec is None or inner is None:
+            return arrays
+        from ._hub_backbones import import_weights
+
+        own = {name[len(prefix) :]: value for name, value in arrays.items()
+               if name.startswith(prefix)}  # fmt: skip
+        kept = {name: value for name, value in arrays.items() if not name.startswith(prefix)}
+        named = import_weights(inner, self._spec, own, dtype=self._dtype)
+        return kept | {prefix + name: value for name, value in named.items()}
 
     def _describe_images(self) -> dict[str, Any]:
         """Return what a model file keeps beside the weights, as plain values."""

@@ -301,6 +301,16 @@ class NeuralEstimator(BaseEstimator):
             self.module_.to("cpu")
         return super().__getstate__()
 
+    def _export_weights(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the weights by the names that a model file gives them."""
+        return arrays
+
+    def _import_weights(
+        self, network: torch.nn.Module, arrays: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Return the weights of a model file by the names that ``network`` gives them."""
+        return arrays
+
     def _get_fitted(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Fitted state as plain values and one piece of safetensors, for `save_model`."""
         from ._tensors import write_tensors
@@ -318,10 +328,10 @@ class NeuralEstimator(BaseEstimator):
             "interrupted": self.interrupted_,
             "history": history,
         }
-        arrays = {
-            f"module.{name}": value.detach().cpu().numpy()
-            for name, value in self.module_.state_dict().items()
-        }
+        held = self.module_.state_dict()
+        plain = {name: value.detach().cpu().numpy() for name, value in held.items()}
+        named = self._export_weights(plain)
+        arrays = {f"module.{name}": value for name, value in named.items()}
         for prefix, scaler in self._list_scalers().items():
             arrays |= {f"{prefix}.{name}": value for name, value in scaler.to_arrays().items()}
         return state, {"network.safetensors": write_tensors(arrays)}
@@ -345,7 +355,7 @@ class NeuralEstimator(BaseEstimator):
         })  # fmt: skip
         with torch.device("meta"):
             network = self._build_network()
-        stored = take_prefixed(arrays, "module.")
+        stored = self._import_weights(network, take_prefixed(arrays, "module."))
         wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
         given = {name: array.shape for name, array in stored.items()}
         if wanted != given or {array.dtype.name for array in stored.values()} != {self._dtype}:
