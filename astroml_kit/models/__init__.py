@@ -1,23 +1,33 @@
 """The model zoo: scikit-learn's contract, arrays or Samples in, arrays out, no pickle."""
 
 from ._archive import ModelFileError
+from ._frechet import frechet_distance
+from .autoencoders import Autoencoder, VariationalAutoencoder
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
 from .files import load_model, save_model
+from .gan import GAN
 from .image_classifier import ImageClassifier
 from .image_embedder import ImageEmbedder
 from .neural import NeuralClassifier, NeuralRegressor
+from .sky_dbscan import SkyDBSCAN
 from .zoo import list_models
 
-__all__ = [
+# Sorted as Python sorts: GAN is a class and no constant.
+__all__ = [  # noqa: RUF022
+    "Autoencoder",
     "BDTClassifier",
     "BDTRegressor",
     "BandedClassifier",
+    "GAN",
     "ImageClassifier",
     "ImageEmbedder",
     "ModelFileError",
     "NeuralClassifier",
     "NeuralRegressor",
+    "SkyDBSCAN",
+    "VariationalAutoencoder",
+    "frechet_distance",
     "list_models",
     "load_model",
     "save_model",

@@ -9,22 +9,29 @@ import numpy as np
 
 from ._archive import ModelFileError
 from ._backbones import name_backbone
+from .autoencoders import Autoencoder, VariationalAutoencoder
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
+from .gan import GAN
 from .image_classifier import ImageClassifier
 from .image_embedder import ImageEmbedder
 from .neural import NeuralClassifier, NeuralRegressor
+from .sky_dbscan import SkyDBSCAN
 
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
+        Autoencoder,
         BDTClassifier,
         BDTRegressor,
         BandedClassifier,
+        GAN,
         ImageClassifier,
         ImageEmbedder,
         NeuralClassifier,
         NeuralRegressor,
+        SkyDBSCAN,
+        VariationalAutoencoder,
     )
 }
 # What may serve a band.

@@ -116,6 +116,10 @@ class StandardScaler(TableScaler):
     def _scale(self, X: np.ndarray) -> np.ndarray:
         return (X - self.mean) / self.scale
 
+    def restore(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows without missing values in the units of the table."""
+        return rows * self.scale + self.mean
+
 
 @dataclass(frozen=True)
 class QuantileScaler(TableScaler):
@@ -250,6 +254,11 @@ class ImageScaler(Scaler):
         )
         return (stretch_images(X / unit, stretch) - mean) / scale
 
+    def restore(self, values: np.ndarray, *, stretch: str) -> np.ndarray:
+        """Return images in the units of the training images; inverse of `transform`."""
+        unit, mean, scale = (a[:, None, None] for a in (self.unit, self.mean, self.scale))
+        return unit * unstretch_images(values * scale + mean, stretch)
+
 
 def stretch_images(values: np.ndarray, stretch: str) -> np.ndarray:
     """Compress the bright end; odd functions all, so that noise around zero stays symmetric."""
@@ -257,4 +266,13 @@ def stretch_images(values: np.ndarray, stretch: str) -> np.ndarray:
         return np.arcsinh(values)
     if stretch == "sqrt":
         return np.sign(values) * np.sqrt(np.abs(values))
+    return values
+
+
+def unstretch_images(values: np.ndarray, stretch: str) -> np.ndarray:
+    """Inverse of `stretch_images`."""
+    if stretch == "asinh":
+        return np.sinh(values)
+    if stretch == "sqrt":
+        return np.sign(values) * values**2
     return values

@@ -78,6 +78,19 @@ def compare_views(output: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(likeness, partner, reduction="none").view(2, n).mean(dim=0)
 
 
+def bound_likelihood(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Negative evidence lower bound of each row, in nats: what a variational network returns.
+
+    The columns of ``output`` are the mean and the log variance of each column of ``target``, and
+    the divergence of the latent distribution from its prior, already weighted.
+    """
+    n_columns = target.shape[1]
+    mean, log_variance = output[:, :n_columns], output[:, n_columns : 2 * n_columns]
+    residual = (target - mean) ** 2 / log_variance.exp()
+    density = 0.5 * (residual + log_variance + math.log(2 * math.pi))
+    return density.sum(dim=1) + output[:, -1]
+
+
 class WeightedLoss(nn.Module):
     """Loss per sample, weighted, averaged over the batch; the weights have the mean one."""
 
@@ -92,6 +105,8 @@ class WeightedLoss(nn.Module):
             loss = compare_views(output)
         elif self.kind == "multiclass":
             loss = functional.cross_entropy(output, target, reduction="none")
+        elif self.kind == "elbo":
+            loss = bound_likelihood(output, target)
         else:
             loss = self._compare(output, target).mean(dim=1)
         return (loss * weight).mean()

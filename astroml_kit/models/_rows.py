@@ -68,3 +68,16 @@ def check_rows(model: Any, X: Any) -> np.ndarray:
             "Extract it with the same features."
         )
     return rows
+
+
+def unpack_unlabelled(
+    X: Any, sample_weight: Any, groups: Any
+) -> tuple[Any, Any, Any, tuple[str, ...]]:
+    """Return X, sample_weight, groups and feature names, of a `Samples` or of plain arrays."""
+    if not isinstance(X, Samples):
+        X, _, sample_weight, groups, names = unpack_samples(X, None, sample_weight, groups)
+        return X, sample_weight, groups, names
+    for name, value in (("sample_weight", sample_weight), ("groups", groups)):
+        if value is not None:
+            raise ValueError(f"{name} must be left out when X is Samples, which brings its own.")
+    return X.X, X.weights, X.groups, X.feature_names

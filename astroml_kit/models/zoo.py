@@ -54,6 +54,34 @@ ROWS = (
         "clusters, retrieval and few labels; from scratch or pretrained",
         "Chen et al. 2020, arXiv:2002.05709; Hayat et al. 2021, doi:10.3847/2041-8213/abf2c7",
     ),
+    (
+        "Autoencoder",
+        "latent space, reconstruction, anomalies; without labels",
+        "table (n_samples, n_features), or images as for ImageClassifier",
+        "maps of a sample, denoising, and what does not fit in",
+        "Hinton & Salakhutdinov 2006, doi:10.1126/science.1127647",
+    ),
+    (
+        "VariationalAutoencoder",
+        "latent space, likelihood bound, new samples; without labels",
+        "table (n_samples, n_features), or images as for ImageClassifier",
+        "drawing catalogue rows and images like the given ones; scores of how likely one is",
+        "Kingma & Welling 2014, arXiv:1312.6114",
+    ),
+    (
+        "GAN",
+        "new samples; without labels",
+        "table (n_samples, n_features), or small images as for ImageClassifier",
+        "sharp simulated images and rows, with their Frechet distance from the real ones",
+        "Goodfellow et al. 2014, arXiv:1406.2661; Miyato et al. 2018, arXiv:1802.05957",
+    ),
+    (
+        "SkyDBSCAN",
+        "clusters; without labels",
+        "table (longitude, latitude, further axes), degrees first",
+        "groups of events, stars and galaxies on the sphere, in redshift, time or motion too",
+        "Ester et al. 1996, KDD-96, 226",
+    ),
 )
 
 

@@ -1,0 +1,399 @@
+"""Rows and images through a narrow place: a latent space, what is odd, and new samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from .._validation import check_choice, check_real
+from ._latent_model import LatentModel, draw_balanced
+
+if TYPE_CHECKING:
+    import torch
+
+LOSSES = ("squared_error", "absolute_error", "huber")
+N_DRAWS = 32  # of the latent space for one bound
+
+
+class Autoencoder(LatentModel):
+    """A network that learns to repeat its input through a few numbers.
+
+    What all samples have in common passes, what one has for itself does not: the numbers are a
+    map of the samples, and the error of the reconstruction says how unusual one is (Hinton &
+    Salakhutdinov 2006, doi:10.1126/science.1127647). Without hidden layers it finds the subspace
+    of the principal components (Baldi & Hornik 1989, doi:10.1016/0893-6080(89)90014-2).
+
+    Parameters
+    ----------
+    n_latent : int
+        Numbers in the narrow place.
+    hidden_layers : tuple of int
+        For tables: widths of the encoder; the decoder has them in reverse.
+    channels : tuple of int
+        For images: maps after each halving; the decoder has them in reverse.
+    stretch : {"asinh", "sqrt", "none"}
+        For images: how the bright end is compressed, as for `ImageClassifier`.
+    loss : {"squared_error", "absolute_error", "huber"}
+        Between input and output, both standardised.
+    noise : float
+        Standard deviation of noise that is added to the standardised inputs while training, and
+        that the network has to remove (Vincent et al. 2010, JMLR 11, 3371).
+    activation, dropout, l1, l2, optimizer, momentum, learning_rate, schedule, schedule_epochs, \
+schedule_factor, clip_norm, batch_size, max_epochs, early_stopping, validation_fraction, \
+n_iter_no_change, precision, device, n_jobs, checkpoint, progress, random_state
+        As for `NeuralClassifier`; ``dropout`` is for tables, and "auto" precision is single for
+        images.
+
+    Attributes
+    ----------
+    n_outputs_ : int
+        ``n_latent``.
+    image_shape_ : tuple of int or None
+        Channels, height and width; None for tables.
+    n_features_in_ : int
+        Columns, or numbers per image.
+    history_, best_epoch_, interrupted_, module_, feature_names_in_
+        As for `NeuralClassifier`; the metric is "r2".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(1)
+    >>> angle = rng.uniform(0, 3, 300)
+    >>> X = np.column_stack([np.cos(angle), np.sin(angle), angle])
+    >>> X = X + 0.01 * rng.normal(size=X.shape)
+    >>> model = Autoencoder(1, hidden_layers=(32,), activation="tanh", learning_rate=0.01,
+    ...                     random_state=1).fit(X)
+    >>> model.transform(X).shape
+    (300, 1)
+    >>> odd = model.score_samples([[0.0, 0.0, 1.5]])  # inside the arc, where nothing is
+    >>> bool(odd[0] < model.score_samples(X).min())
+    True
+    """
+
+    def __init__(
+        self,
+        n_latent: int = 2,
+        *,
+        hidden_layers: tuple[int, ...] = (64,),
+        channels: tuple[int, ...] = (16, 32),
+        stretch: str = "asinh",
+        loss: str = "squared_error",
+        noise: float = 0.0,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        optimizer: str = "adamw",
+        momentum: float = 0.9,
+        learning_rate: float = 1e-3,
+        schedule: str = "cosine",
+        schedule_epochs: int = 10,
+        schedule_factor: float = 0.3,
+        clip_norm: float | None = None,
+        batch_size: int = 128,
+        max_epochs: int = 200,
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.15,
+        n_iter_no_change: int = 20,
+        precision: str = "auto",
+        device: str = "cpu",
+        n_jobs: int | None = 1,
+        checkpoint: Any = None,
+        progress: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_latent = n_latent
+        self.hidden_layers = hidden_layers
+        self.channels = channels
+        self.stretch = stretch
+        self.loss = loss
+        self.noise = noise
+        self.activation = activation
+        self.dropout = dropout
+        self.l1 = l1
+        self.l2 = l2
+        self.optimizer = optimizer
+        self.momentum = momentum
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.schedule_epochs = schedule_epochs
+        self.schedule_factor = schedule_factor
+        self.clip_norm = clip_norm
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.precision = precision
+        self.device = device
+        self.n_jobs = n_jobs
+        self.checkpoint = checkpoint
+        self.progress = progress
+        self.random_state = random_state
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_choice("loss", self.loss, LOSSES)
+        check_real("noise", self.noise, at_least=0)
+
+    def _name_kind(self) -> str:
+        return self.loss
+
+    def _build_network(self) -> torch.nn.Module:
+        from ._latent_networks import AutoencoderNetwork
+
+        return AutoencoderNetwork(*self._build_parts(self.n_outputs_))
+
+    def _make_augment(self) -> Any:
+        if self.noise == 0:
+            return None
+        from ._latent_networks import Noise
+
+        return Noise(float(self.noise))
+
+    def _finish(self, X: np.ndarray, weight: np.ndarray | None) -> None:
+        latent = self._encode(X)
+        share = None if weight is None else weight / weight.sum()
+        self._latent_mean = np.average(latent, axis=0, weights=share)
+        centred = latent - self._latent_mean
+        # Of the rows as they are: one row has no spread.
+        own = centred if share is None else centred * share[:, None]
+        self._latent_covariance = own.T @ centred / (len(X) if share is None else 1.0)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Negative mean squared error of the standardised reconstruction; higher is more normal.
+
+        Returns
+        -------
+        ndarray, shape (n_samples,)
+            At most 0. A column (a channel) of the training data has the variance 1.
+        """
+        check_is_fitted(self)
+        rows = self._check_rows(X)
+        scores = np.empty(len(rows))
+        for start in range(0, len(rows), self._chunk):
+            chunk = rows[start : start + self._chunk]
+            scaled = self._transform_inputs(chunk).reshape(len(chunk), -1)
+            output = self._decode(self._encode(chunk))
+            scores[start : start + self._chunk] = -np.mean((scaled - output) ** 2, axis=1)
+        return scores
+
+    def sample(self, n_samples: int = 1, *, random_state: Any = None) -> np.ndarray:
+        """Draw new samples: decoded points of a normal fitted to the latent training rows.
+
+        The latent space of an autoencoder has no shape of its own; `VariationalAutoencoder` gives
+        it one, and samples from it are better.
+
+        Parameters
+        ----------
+        n_samples : int
+            How many.
+        random_state : int, RandomState or None
+            The same integer gives the same samples.
+        """
+        check_is_fitted(self)
+        check_real("n_samples", n_samples, at_least=1, next_step="Give a whole number.")
+        draws = check_random_state(random_state).normal(size=(int(n_samples), self.n_outputs_))
+        values, vectors = np.linalg.eigh(self._latent_covariance)
+        spread = vectors * np.sqrt(np.maximum(values, 0))
+        return self.inverse_transform(self._latent_mean + draws @ spread.T)
+
+    def _get_fitted(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        state, weights = super()._get_fitted()
+        return state | {
+            "latent_mean": self._latent_mean.tolist(),
+            "latent_covariance": self._latent_covariance.tolist(),
+        }, weights
+
+    def _set_fitted(self, state: Mapping[str, Any], weights: Mapping[str, bytes]) -> None:
+        super()._set_fitted(state, weights)
+        self._latent_mean = np.array(state["latent_mean"], dtype=float)
+        self._latent_covariance = np.array(state["latent_covariance"], dtype=float)
+        k = self.n_outputs_
+        if self._latent_mean.shape != (k,) or self._latent_covariance.shape != (k, k):
+            raise ValueError("the latent distribution must have the size of the latent space")
+
+
+class VariationalAutoencoder(LatentModel):
+    """An autoencoder whose latent space is a standard normal, from which one can draw.
+
+    The encoder gives a normal for each sample and the decoder the mean of the data; the variance
+    of the data around it is learned too, one per column or channel. Trained is the evidence lower
+    bound (Kingma & Welling 2014, arXiv:1312.6114), its divergence term weighted by ``beta``
+    (Higgins et al. 2017, ICLR).
+
+    Parameters
+    ----------
+    n_latent, hidden_layers, channels, stretch
+        As for `Autoencoder`.
+    beta : float
+        Weight of the divergence from the standard normal. Above 1 the latent numbers become more
+        independent and the reconstruction worse; 1 is the likelihood bound.
+    activation, dropout, l1, l2, optimizer, momentum, learning_rate, schedule, schedule_epochs, \
+schedule_factor, clip_norm, batch_size, max_epochs, early_stopping, validation_fraction, \
+n_iter_no_change, precision, device, n_jobs, checkpoint, progress, random_state
+        As for `Autoencoder`.
+
+    Attributes
+    ----------
+    n_outputs_, image_shape_, n_features_in_, history_, best_epoch_, interrupted_, module_, \
+feature_names_in_
+        As for `Autoencoder`; the loss is the negative bound of the standardised data, in nats
+        per sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(1)
+    >>> X = rng.normal(size=(500, 1)) @ [[1.0, 2.0]] + 0.1 * rng.normal(size=(500, 2))
+    >>> model = VariationalAutoencoder(1, hidden_layers=(), learning_rate=0.03, batch_size=32,
+    ...                                max_epochs=60, random_state=1).fit(X)
+    >>> drawn = model.sample(1000, random_state=1)
+    >>> bool(abs(np.corrcoef(drawn.T)[0, 1] - np.corrcoef(X.T)[0, 1]) < 0.02)
+    True
+    """
+
+    def __init__(
+        self,
+        n_latent: int = 2,
+        *,
+        beta: float = 1.0,
+        hidden_layers: tuple[int, ...] = (64,),
+        channels: tuple[int, ...] = (16, 32),
+        stretch: str = "asinh",
+        activation: str = "relu",
+        dropout: float = 0.0,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        optimizer: str = "adamw",
+        momentum: float = 0.9,
+        learning_rate: float = 1e-3,
+        schedule: str = "cosine",
+        schedule_epochs: int = 10,
+        schedule_factor: float = 0.3,
+        clip_norm: float | None = None,
+        batch_size: int = 128,
+        max_epochs: int = 200,
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.15,
+        n_iter_no_change: int = 20,
+        precision: str = "auto",
+        device: str = "cpu",
+        n_jobs: int | None = 1,
+        checkpoint: Any = None,
+        progress: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_latent = n_latent
+        self.beta = beta
+        self.hidden_layers = hidden_layers
+        self.channels = channels
+        self.stretch = stretch
+        self.activation = activation
+        self.dropout = dropout
+        self.l1 = l1
+        self.l2 = l2
+        self.optimizer = optimizer
+        self.momentum = momentum
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.schedule_epochs = schedule_epochs
+        self.schedule_factor = schedule_factor
+        self.clip_norm = clip_norm
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.precision = precision
+        self.device = device
+        self.n_jobs = n_jobs
+        self.checkpoint = checkpoint
+        self.progress = progress
+        self.random_state = random_state
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_real("beta", self.beta, at_least=0)
+
+    def _name_kind(self) -> str:
+        return "elbo"
+
+    def _build_network(self) -> torch.nn.Module:
+        from ._latent_networks import VariationalNetwork
+
+        n_noise = self.n_features_in_ if self.image_shape_ is None else self.image_shape_[0]
+        encoder, decoder = self._build_parts(2 * self.n_outputs_)
+        return VariationalNetwork(
+            encoder,
+            decoder,
+            n_noise=n_noise,
+            n_repeats=self.n_features_in_ // n_noise,
+            beta=float(self.beta),
+        )
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Evidence lower bound of each sample, in nats; higher is more normal.
+
+        Of the standardised data, and without ``beta``. The draws of the latent space are the same
+        for every sample and call.
+
+        Returns
+        -------
+        ndarray, shape (n_samples,)
+        """
+        check_is_fitted(self)
+        rows = self._check_rows(X)
+        parts = [
+            self._bound(rows[start : start + self._chunk])
+            for start in range(0, len(rows), self._chunk)
+        ]
+        return np.concatenate(parts)
+
+    def _bound(self, rows: np.ndarray) -> np.ndarray:
+        import torch
+
+        from ._latent_networks import find_divergence, split_latent
+
+        scaled = self._transform_inputs(rows).reshape(len(rows), -1)
+        mean, log_variance = split_latent(torch.from_numpy(self._encode(rows)))
+        divergence = find_divergence(mean, log_variance).numpy()
+        centre, spread = mean.numpy(), np.exp(0.5 * log_variance.numpy())
+        noise = self._get_noise()
+        misfit = np.zeros(len(rows))
+        for draw in draw_balanced(N_DRAWS, self.n_outputs_):
+            output = self._decode(centre + draw * spread)
+            misfit += np.sum((scaled - output) ** 2 / noise, axis=1) / N_DRAWS
+        return -0.5 * (misfit + np.sum(np.log(2 * np.pi * noise))) - divergence
+
+    def _get_noise(self) -> np.ndarray:
+        """Variance of the noise of each column of a flat row of scaled data."""
+        log_variance = self.module_.get_log_variance()
+        return np.exp(log_variance.detach().cpu().numpy().astype(np.float64))
+
+    def sample(
+        self, n_samples: int = 1, *, noise: bool = True, random_state: Any = None
+    ) -> np.ndarray:
+        """Draw new samples, in the form and units of the training data.
+
+        Parameters
+        ----------
+        n_samples : int
+            How many.
+        noise : bool
+            Add the learned noise, as the data have it; without it, images are smooth means.
+        random_state : int, RandomState or None
+            The same integer gives the same samples.
+        """
+        check_is_fitted(self)
+        check_real("n_samples", n_samples, at_least=1, next_step="Give a whole number.")
+        rng = check_random_state(random_state)
+        rows = self._decode(rng.normal(size=(int(n_samples), self.n_outputs_)))
+        if noise:
+            rows = rows + rng.normal(size=rows.shape) * np.sqrt(self._get_noise())
+        return self._restore_inputs(rows)
