@@ -2,6 +2,7 @@
 
 from ._archive import ModelFileError
 from ._frechet import frechet_distance
+from .anomaly import AnomalyDetector
 from .autoencoders import Autoencoder, VariationalAutoencoder
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
@@ -10,11 +11,13 @@ from .gan import GAN
 from .image_classifier import ImageClassifier
 from .image_embedder import ImageEmbedder
 from .neural import NeuralClassifier, NeuralRegressor
+from .reduction import reduce_dimensions
 from .sky_dbscan import SkyDBSCAN
 from .zoo import list_models
 
 # Sorted as Python sorts: GAN is a class and no constant.
 __all__ = [  # noqa: RUF022
+    "AnomalyDetector",
     "Autoencoder",
     "BDTClassifier",
     "BDTRegressor",
@@ -30,5 +33,6 @@ __all__ = [  # noqa: RUF022
     "frechet_distance",
     "list_models",
     "load_model",
+    "reduce_dimensions",
     "save_model",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from ._archive import ModelFileError
 from ._backbones import name_backbone
+from .anomaly import AnomalyDetector
 from .autoencoders import Autoencoder, VariationalAutoencoder
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
@@ -21,6 +22,7 @@ from .sky_dbscan import SkyDBSCAN
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
+        AnomalyDetector,
         Autoencoder,
         BDTClassifier,
         BDTRegressor,

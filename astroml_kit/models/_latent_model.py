@@ -10,7 +10,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import invalid
+from .._validation import check_real, invalid
 from ._neural_estimator import NeuralEstimator
 from ._rows import unpack_unlabelled
 from ._rows_or_images import RowsOrImages
@@ -111,6 +111,12 @@ class LatentModel(RowsOrImages, ClassNamePrefixFeaturesOutMixin, TransformerMixi
     def _decode(self, latent: np.ndarray) -> np.ndarray:
         """Return flat rows of scaled data."""
         return self._apply(self.module_.decoder, latent, dtype=self._dtype)
+
+    def _draw_latent(self, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
+        """Draw from the standard normal of the size of the latent space."""
+        check_is_fitted(self)
+        check_real("n_samples", n_samples, at_least=1, next_step="Give a whole number.")
+        return rng.normal(size=(int(n_samples), self.n_outputs_))
 
     @property
     def _n_features_out(self) -> int:

@@ -13,6 +13,7 @@ from ._networks import ACTIVATIONS, build_dense
 
 # Of scaled data: a variance outside is one that ran away.
 SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -14.0, 14.0
+START_LOG_VARIANCE = -2.0
 
 
 class ConvEncoder(nn.Module):
@@ -142,6 +143,18 @@ class VariationalNetwork(nn.Module):
         self.encoder, self.decoder = encoder, decoder
         self.noise_bias = nn.Parameter(torch.zeros(n_noise))
         self.n_repeats, self.beta = n_repeats, beta
+
+    def draw(self) -> None:
+        """Let every sample start with the same small latent variance.
+
+        Drawn at random, a few samples with huge ones would rule the first steps, and through
+        Adam's memory of squared slopes the next thousand.
+        """
+        layers = [m for m in self.encoder.modules() if isinstance(m, nn.Linear)]
+        half = layers[-1].out_features // 2
+        with torch.no_grad():
+            layers[-1].weight[half:] = 0
+            layers[-1].bias[half:] = START_LOG_VARIANCE
 
     def get_log_variance(self) -> torch.Tensor:
         """Log variance of the noise of every column of a flat row."""

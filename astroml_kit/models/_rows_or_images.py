@@ -24,7 +24,7 @@ class RowsOrImages:
     Mixed into estimators: it checks, scales and restores what comes in either form.
     """
 
-    n_latent: int
+    n_latent: Any
     hidden_layers: tuple[int, ...]
     channels: tuple[int, ...]
     stretch: str

@@ -161,7 +161,6 @@ n_iter_no_change, precision, device, n_jobs, checkpoint, progress, random_state
         share = None if weight is None else weight / weight.sum()
         self._latent_mean = np.average(latent, axis=0, weights=share)
         centred = latent - self._latent_mean
-        # Of the rows as they are: one row has no spread.
         own = centred if share is None else centred * share[:, None]
         self._latent_covariance = own.T @ centred / (len(X) if share is None else 1.0)
 
@@ -174,7 +173,9 @@ n_iter_no_change, precision, device, n_jobs, checkpoint, progress, random_state
             At most 0. A column (a channel) of the training data has the variance 1.
         """
         check_is_fitted(self)
-        rows = self._check_rows(X)
+        return self._score_rows(self._check_rows(X))
+
+    def _score_rows(self, rows: np.ndarray) -> np.ndarray:
         scores = np.empty(len(rows))
         for start in range(0, len(rows), self._chunk):
             chunk = rows[start : start + self._chunk]
@@ -196,9 +197,7 @@ n_iter_no_change, precision, device, n_jobs, checkpoint, progress, random_state
         random_state : int, RandomState or None
             The same integer gives the same samples.
         """
-        check_is_fitted(self)
-        check_real("n_samples", n_samples, at_least=1, next_step="Give a whole number.")
-        draws = check_random_state(random_state).normal(size=(int(n_samples), self.n_outputs_))
+        draws = self._draw_latent(n_samples, check_random_state(random_state))
         values, vectors = np.linalg.eigh(self._latent_covariance)
         spread = vectors * np.sqrt(np.maximum(values, 0))
         return self.inverse_transform(self._latent_mean + draws @ spread.T)
@@ -337,6 +336,11 @@ feature_names_in_
             beta=float(self.beta),
         )
 
+    def _draw_network(self) -> Any:
+        network: Any = super()._draw_network()
+        network.draw()
+        return network
+
     def score_samples(self, X: Any) -> np.ndarray:
         """Evidence lower bound of each sample, in nats; higher is more normal.
 
@@ -390,10 +394,8 @@ feature_names_in_
         random_state : int, RandomState or None
             The same integer gives the same samples.
         """
-        check_is_fitted(self)
-        check_real("n_samples", n_samples, at_least=1, next_step="Give a whole number.")
         rng = check_random_state(random_state)
-        rows = self._decode(rng.normal(size=(int(n_samples), self.n_outputs_)))
+        rows = self._decode(self._draw_latent(n_samples, rng))
         if noise:
             rows = rows + rng.normal(size=rows.shape) * np.sqrt(self._get_noise())
         return self._restore_inputs(rows)

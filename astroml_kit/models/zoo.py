@@ -69,6 +69,13 @@ ROWS = (
         "Kingma & Welling 2014, arXiv:1312.6114",
     ),
     (
+        "AnomalyDetector",
+        "outliers; without labels",
+        "table (n_samples, n_features), or images as for ImageClassifier",
+        "rare and damaged objects, by trees, reconstruction, distance and the mean of their ranks",
+        "Liu, Ting & Zhou 2008, doi:10.1109/ICDM.2008.17",
+    ),
+    (
         "GAN",
         "new samples; without labels",
         "table (n_samples, n_features), or small images as for ImageClassifier",
