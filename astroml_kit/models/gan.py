@@ -99,10 +99,10 @@ class GAN(RowsOrImages, NeuralEstimator):
         loss: str = "wgan-gp",
         spectral_norm: bool | str = "auto",
         gradient_penalty: float | str = "auto",
-        n_critic_steps: int = 2,
+        n_critic_steps: int = 1,
         ema: float = 0.99,
         activation: str = "leaky_relu",
-        learning_rate: float = 1e-3,
+        learning_rate: float = 2e-3,
         critic_rate: float = 2.0,
         batch_size: int = 64,
         max_epochs: int = 200,
@@ -279,8 +279,12 @@ class GAN(RowsOrImages, NeuralEstimator):
         """
         check_is_fitted(self)
         check_real("n_samples", n_samples, at_least=1, next_step="Give a whole number.")
-        latent = check_random_state(random_state).normal(size=(int(n_samples), self.n_latent))
-        return self._restore_inputs(self._apply(self.module_, latent, dtype=self._dtype))
+        return self._restore_inputs(self._generate(int(n_samples), random_state))
+
+    def _generate(self, n_samples: int, random_state: Any) -> np.ndarray:
+        """Return flat rows of standardised data."""
+        latent = check_random_state(random_state).normal(size=(n_samples, self.n_latent))
+        return self._apply(self.module_, latent, dtype=self._dtype)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Negative Frechet distance of as many samples to ``X``, both standardised.
@@ -288,9 +292,8 @@ class GAN(RowsOrImages, NeuralEstimator):
         The samples are always the same; 0 is best. Two rows or more.
         """
         check_is_fitted(self)
-        rows = self._transform_inputs(self._check_rows(X))
-        drawn = self._transform_inputs(self._check_rows(self.sample(len(rows), random_state=0)))
-        return -frechet_distance(rows, drawn)
+        rows = self._transform_inputs(self._check_rows(X)).reshape(len(X), -1)
+        return -frechet_distance(rows, self._generate(len(rows), 0))
 
     def _choose_dtype(self, device: str) -> str:
         return "float32" if self.precision == "auto" else self.precision
