@@ -187,8 +187,7 @@ n_iter_no_change, precision, device, n_jobs, checkpoint, progress, random_state
     def sample(self, n_samples: int = 1, *, random_state: Any = None) -> np.ndarray:
         """Draw new samples: decoded points of a normal fitted to the latent training rows.
 
-        The latent space of an autoencoder has no shape of its own; `VariationalAutoencoder` gives
-        it one, and samples from it are better.
+        The latent space has no shape of its own; `VariationalAutoencoder` gives it one.
 
         Parameters
         ----------
@@ -223,8 +222,7 @@ class VariationalAutoencoder(LatentModel):
 
     The encoder gives a normal for each sample and the decoder the mean of the data; the variance
     of the data around it is learned too, one per column or channel. Trained is the evidence lower
-    bound (Kingma & Welling 2014, arXiv:1312.6114), its divergence term weighted by ``beta``
-    (Higgins et al. 2017, ICLR).
+    bound (Kingma & Welling 2014, arXiv:1312.6114), with ``beta`` of Higgins et al. 2017, ICLR.
 
     Parameters
     ----------

@@ -11,6 +11,9 @@
 `plot_significance_map`             significance over the sky, exclusions and sources
 `plot_significance_distribution`    how often each occurs in a map, with the fitted null
 `plot_camera_image`                 charges in a camera, cleaned pixels and the Hillas ellipse
+`plot_embedding`                    samples in two dimensions, by label or number
+`plot_images`                       images side by side, such as generated ones
+`plot_reconstructions`              images, what an autoencoder makes of them, and the rest
 `plot_history`                      losses of a training, and where overfitting begins
 ==================================  ================================================================
 
@@ -28,14 +31,18 @@ from .counts import (
     plot_significance_per_run,
     plot_theta_squared,
 )
+from .embeddings import plot_embedding, plot_images, plot_reconstructions
 from .maps import plot_significance_distribution, plot_significance_map
 from .training import plot_history
 
 __all__ = [
     "plot_camera_image",
+    "plot_embedding",
     "plot_gain",
     "plot_history",
+    "plot_images",
     "plot_on_off",
+    "plot_reconstructions",
     "plot_reliability",
     "plot_roc",
     "plot_scores",
