@@ -69,7 +69,9 @@ def plot_embedding(
     elif values is not None:
         numbers = check_real("values", values)
         _check_length("values", numbers, places)
-        drawn = ax.scatter(*places.T, c=numbers, **{"cmap": "viridis"} | style | scatter_kwargs)
+        drawn = ax.scatter(
+            places[:, 0], places[:, 1], c=numbers, **{"cmap": "viridis"} | style | scatter_kwargs
+        )
         ax.figure.colorbar(drawn, ax=ax, label=value_label)
     else:
         ax.scatter(*places.T, **{"color": SERIES[1][0]} | style | scatter_kwargs)
