@@ -113,7 +113,7 @@ def count_modes(X):
 def test_all_modes_of_a_ring_are_found(loss):
     X = draw_ring(np.random.default_rng(2))
     model = GAN(
-        2, loss=loss, learning_rate=3e-3, batch_size=128, max_epochs=100, random_state=1
+        2, loss=loss, learning_rate=3e-3, batch_size=128, max_epochs=150, random_state=1
     ).fit(X)
     near, shares = count_modes(model.sample(3000, random_state=1))
     assert near > 0.6
@@ -134,7 +134,7 @@ def draw_blobs(rng, n=400):
 def test_blobs_are_drawn_where_blobs_were(tmp_path):
     images = draw_blobs(np.random.default_rng(4))
     options = {"channels": (16, 32), "learning_rate": 4e-3, "random_state": 1}
-    model = GAN(4, max_epochs=25, **options).fit(images)
+    model = GAN(4, max_epochs=30, batch_size=32, **options).fit(images)
     drawn = model.sample(400, random_state=1)
     assert drawn.shape == (400, 8, 8)
     untrained = GAN(4, max_epochs=1, **options | {"learning_rate": 1e-9}).fit(images)
