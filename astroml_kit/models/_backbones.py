@@ -197,7 +197,7 @@ def check_backbone(value: Any) -> None:
 def name_backbone(value: Any) -> str:
     """Return a backbone as a model file may say it: the folders above it are nobody's business."""
     text = os.fspath(value)
-    if text in NAMES or (isinstance(value, str) and HUB_NAME.fullmatch(text)):
+    if isinstance(value, str) and (text in NAMES or HUB_NAME.fullmatch(text)):
         return text
     return f"./{Path(text).name}"
 

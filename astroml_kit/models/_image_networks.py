@@ -15,7 +15,7 @@ from ._backbones import LITE0, BackboneSpec
 from ._image_inputs import HEAD_SIZE
 from ._networks import ACTIVATIONS
 
-NORM_GROUPS, HEAD_WIDTH, TOKENS_ACROSS = 8, 256, 8
+NORM_GROUPS, HEAD_WIDTH, TOKENS_ACROSS, PLACE_SIZE = 8, 256, 8, 0.3
 
 
 class SmallCNN(nn.Module):
@@ -90,9 +90,9 @@ class SmallViT(nn.Module):
         super().__init__()
         n_channels, *sides = shape
         self.patch, self.width = patch, width
-        n_tokens = math.prod(-(-side // patch) for side in sides)
+        self.grid = [-(-side // patch) for side in sides]
         self.cut = nn.Conv2d(n_channels, width, patch, stride=patch)
-        self.places = nn.Parameter(torch.empty(1, n_tokens, width))
+        self.places = nn.Parameter(torch.empty(1, math.prod(self.grid), width))
         self.blocks = nn.ModuleList(AttentionBlock(width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
 
@@ -106,7 +106,7 @@ class SmallViT(nn.Module):
         for module in self.modules():
             if isinstance(module, AttentionBlock):
                 module.close()
-        nn.init.normal_(self.places, std=0.02)
+        self.places.data.copy_(draw_waves(self.grid, self.width))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Embed images of the shape that the network was made for."""
@@ -116,6 +116,18 @@ class SmallViT(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         return self.norm(tokens).mean(dim=1)
+
+
+def draw_waves(grid: Sequence[int], width: int) -> torch.Tensor:
+    """Start values of the places: waves along rows and columns, of lengths up to the image's."""
+    rows, columns = (torch.arange(n) / n for n in grid)
+    number = torch.arange(width // 4) + 1
+    parts = [
+        trig(math.pi * axis[..., None] * number)
+        for axis in torch.meshgrid(rows, columns, indexing="ij")
+        for trig in (torch.sin, torch.cos)
+    ]
+    return PLACE_SIZE * torch.cat(parts, dim=-1).reshape(1, -1, width)
 
 
 def choose_patch(shape: Sequence[int]) -> int:
