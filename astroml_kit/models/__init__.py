@@ -13,6 +13,7 @@ from .image_embedder import ImageEmbedder
 from .neural import NeuralClassifier, NeuralRegressor
 from .reduction import reduce_dimensions
 from .sky_dbscan import SkyDBSCAN
+from .tuning import Tuning, tune_model
 from .zoo import list_models
 
 # Sorted as Python sorts: GAN is a class and no constant.
@@ -29,10 +30,12 @@ __all__ = [  # noqa: RUF022
     "NeuralClassifier",
     "NeuralRegressor",
     "SkyDBSCAN",
+    "Tuning",
     "VariationalAutoencoder",
     "frechet_distance",
     "list_models",
     "load_model",
     "reduce_dimensions",
     "save_model",
+    "tune_model",
 ]
