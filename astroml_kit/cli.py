@@ -41,6 +41,8 @@ app = typer.Typer(
 )
 datasets_app = typer.Typer(help="List, fetch and verify data sets.", no_args_is_help=True)
 app.add_typer(datasets_app, name="datasets")
+models_app = typer.Typer(help="List models, show what a file holds.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
 
 NameArgument = Annotated[str, typer.Argument(help="A name from: astroml-kit datasets list.")]
 DataOption = Annotated[
@@ -291,3 +293,32 @@ def _verify_dataset(name: NameArgument, data: DataOption = None) -> None:
         typer.echo(f"{name} in {table.meta['folder']}: {counts}")
     if "changed" in status:
         raise typer.Exit(1)
+
+
+@models_app.command("list")
+def _list_models() -> None:
+    """List the models of the zoo."""
+    with _in_one_sentence():
+        from .models import list_models
+
+        table = list_models()["name", "task", "input", "purpose"]
+        width = shutil.get_terminal_size().columns
+        typer.echo("\n".join(_format_table(table, width=width)))
+
+
+@models_app.command("show")
+def _show_model(
+    file: Annotated[Path, typer.Argument(help="A file that save_model wrote.")],
+    html: Annotated[
+        Path | None, typer.Option(help="Also write the card as a page.", show_default=False)
+    ] = None,
+) -> None:
+    """Show the card of a model file: purpose, training data, metrics, limits. Nothing is run."""
+    with _in_one_sentence():
+        from .models import load_model
+
+        card = load_model(file).card()
+        typer.echo(str(card))
+        if html is not None:
+            head = f'<!doctype html>\n<meta charset="utf-8">\n<title>{card.name}</title>\n'
+            html.write_text(head + card.to_html(), encoding="utf-8")

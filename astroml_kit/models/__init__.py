@@ -6,6 +6,7 @@ from .anomaly import AnomalyDetector
 from .autoencoders import Autoencoder, VariationalAutoencoder
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
+from .cards import ModelCard
 from .files import load_model, save_model
 from .gan import GAN
 from .image_classifier import ImageClassifier
@@ -26,6 +27,7 @@ __all__ = [  # noqa: RUF022
     "GAN",
     "ImageClassifier",
     "ImageEmbedder",
+    "ModelCard",
     "ModelFileError",
     "NeuralClassifier",
     "NeuralRegressor",

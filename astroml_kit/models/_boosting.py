@@ -16,9 +16,10 @@ from ._lightgbm_text import load_booster, write_booster
 from ._rows import check_rows
 from ._scoring import FEWEST_ROWS, can_tabulate, score_rows
 from ._splitting import split_rows
+from .cards import Carded
 
 
-class BoostedTrees(BaseEstimator):
+class BoostedTrees(Carded, BaseEstimator):
     """What the classifier and the regressor share; `__init__` only stores, as scikit-learn asks."""
 
     def __init__(

@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from .._validation import check_choice, check_real
 from ._network_inputs import Scaler
 from ._splitting import split_rows
+from .cards import Carded
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +35,7 @@ MOST_LAYERS, MOST_WIDTH = 100, 2**16
 OUTSIDE_PARAMETERS = ("cache", "checkpoint", "device", "n_jobs", "progress", "random_state")
 
 
-class NeuralEstimator(BaseEstimator):
+class NeuralEstimator(Carded, BaseEstimator):
     """Fits a network to arrays and runs it; `__init__` only stores, as scikit-learn asks."""
 
     # Names that every member has; the members say them in their own signatures.

@@ -19,6 +19,7 @@ from ._rows import unpack_unlabelled
 from ._rows_or_images import RowsOrImages, check_widths
 from ._tensors import read_tensors, take_prefixed, write_tensors
 from .autoencoders import Autoencoder
+from .cards import Carded
 
 METHODS = ("isolation_forest", "reconstruction", "embedding")
 EMBEDDINGS = ("pca", "latent")
@@ -41,7 +42,7 @@ AUTOENCODER = (
 )
 
 
-class AnomalyDetector(OutlierMixin, RowsOrImages, BaseEstimator):
+class AnomalyDetector(Carded, OutlierMixin, RowsOrImages, BaseEstimator):
     """Outliers in tables and images by several methods, and by the mean of their ranks.
 
     An isolation forest sees rows that few random cuts set apart (Liu, Ting & Zhou 2008,

@@ -21,9 +21,10 @@ from .._validation import check_real, invalid
 from ..samples import Samples
 from ._rows import check_rows, unpack_samples
 from .bdt import BDTClassifier
+from .cards import Carded
 
 
-class BandedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class BandedClassifier(Carded, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """One classifier per band of some columns of ``X``, commonly energy x zenith.
 
     A band with fewer than ``min_count`` samples of any class is served by the model of the

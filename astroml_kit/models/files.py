@@ -91,7 +91,7 @@ def save_model(
         "format_version": FORMAT_VERSION,
         "model": entry,
         "versions": _list_versions(),
-        "training": _describe_training(training),
+        "training": describe_training(training),
         "metrics": dict(metrics or {}),
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in weights.items()},
     }
@@ -182,15 +182,23 @@ def _read_model(content: bytes) -> Any:
     return model
 
 
-def _describe_training(training: Samples | Mapping[str, Any] | None) -> dict[str, Any]:
+def describe_training(training: Samples | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Fingerprint and size of training data, counts of labels and groups, or what was told."""
     if not isinstance(training, Samples):
         return dict(training or {})
-    return {
+    y, groups = training.y, training.groups
+    described: dict[str, Any] = {
         "sha256": fingerprint_samples(training),
         "n_samples": len(training),
+        "shape": list(training.X.shape[1:]),
         "feature_names": list(training.feature_names),
-        "samples": str(training),
+        "n_groups": None if groups is None else len(np.unique(groups)),
+        "weighted": training.weights is not None,
     }
+    if y is not None and y.ndim == 1 and y.dtype.kind in "iubUO":
+        labels, counts = np.unique(y, return_counts=True)
+        described["labels"] = dict(zip(map(str, labels), counts.tolist(), strict=True))
+    return described
 
 
 def fingerprint_samples(samples: Samples) -> str:

@@ -15,6 +15,7 @@ from .._validation import check_choice, check_real
 from ..samples import Samples
 from ._rows import check_rows, unpack_unlabelled
 from ._tensors import read_tensors, write_tensors
+from .cards import Carded
 
 SHAPES = ("cylinder", "ellipsoid")
 LEAF_SIZE = 12
@@ -22,7 +23,7 @@ LEAF_SIZE = 12
 ROUNDING = 1e-15
 
 
-class SkyDBSCAN(ClusterMixin, BaseEstimator):
+class SkyDBSCAN(Carded, ClusterMixin, BaseEstimator):
     """DBSCAN on the sphere, with further axes such as redshift, time or proper motion on request.
 
     A point with ``min_samples`` points (itself included) within the radius is a core point; core
