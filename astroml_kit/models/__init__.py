@@ -13,6 +13,7 @@ from .image_classifier import ImageClassifier
 from .image_embedder import ImageEmbedder
 from .neural import NeuralClassifier, NeuralRegressor
 from .reduction import reduce_dimensions
+from .sequence_classifier import SequenceClassifier
 from .sky_dbscan import SkyDBSCAN
 from .tuning import Tuning, tune_model
 from .zoo import list_models
@@ -31,6 +32,7 @@ __all__ = [  # noqa: RUF022
     "ModelFileError",
     "NeuralClassifier",
     "NeuralRegressor",
+    "SequenceClassifier",
     "SkyDBSCAN",
     "Tuning",
     "VariationalAutoencoder",

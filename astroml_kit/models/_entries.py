@@ -17,6 +17,7 @@ from .gan import GAN
 from .image_classifier import ImageClassifier
 from .image_embedder import ImageEmbedder
 from .neural import NeuralClassifier, NeuralRegressor
+from .sequence_classifier import SequenceClassifier
 from .sky_dbscan import SkyDBSCAN
 
 CLASSES: dict[str, type[Any]] = {
@@ -32,6 +33,7 @@ CLASSES: dict[str, type[Any]] = {
         ImageEmbedder,
         NeuralClassifier,
         NeuralRegressor,
+        SequenceClassifier,
         SkyDBSCAN,
         VariationalAutoencoder,
     )

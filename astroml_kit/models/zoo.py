@@ -55,6 +55,13 @@ ROWS = (
         "Chen et al. 2020, arXiv:2002.05709; Hayat et al. 2021, doi:10.3847/2041-8213/abf2c7",
     ),
     (
+        "SequenceClassifier",
+        "classification, several labels at once",
+        "series: a list of arrays (n_steps, n_columns), or one array padded with NaN",
+        "light curves and event streams of any length and sampling, with errors and bands",
+        "Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735",
+    ),
+    (
         "Autoencoder",
         "latent space, reconstruction, anomalies; without labels",
         "table (n_samples, n_features), or images as for ImageClassifier",
