@@ -162,24 +162,33 @@ random_state
         self._check_image_parameters()
         check_choice("turns", self.turns, (1, 4))
 
-    def fit(self, X: Any, y: Any = None) -> ImageEmbedder:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None
+    ) -> ImageEmbedder:
         """Learn from images without labels, or measure them for a pretrained backbone.
 
         Parameters
         ----------
         X : array_like, shape (n_images, height, width) or (n_images, n_channels, height, width)
             Finite images, or `Samples` of them.
-        y : ignored
+        y, groups : ignored
+        sample_weight : None
+            Nothing else: every image counts the same, here and in `Samples`.
 
         Raises
         ------
         ValueError
-            For images that are not finite or too small, a backbone that is not there, damaged or
-            of an unknown kind.
+            For images that are not finite or too small, weights, a backbone that is not there,
+            damaged or of an unknown kind.
         ImportError
             When a pretrained backbone needs a package that is not installed.
         """
         self._check_parameters()
+        if sample_weight is not None or getattr(X, "weights", None) is not None:
+            raise ValueError(
+                "sample_weight must be left out, got weights: every image counts the same. "
+                "Draw the images by weight instead."
+            )
         try:
             self._read, self._weights_digest = self._read_backbone(), None
             images = self._store_images(X.X if isinstance(X, Samples) else X)
