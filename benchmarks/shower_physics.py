@@ -70,7 +70,7 @@ def find_auc(gammas, background, names, brightness):
 
 
 def read_published():
-    """AUC of LST-1 per band from its rates over cuts; None without the data."""
+    """AUC of LST-1 per band from its rates per bin of gammaness; None without the data."""
     folder = os.environ.get("ASTROML_KIT_DATA")
     path = Path(folder or "") / "lst-crab-2023" / "5_mc_validation" / "ROC_curves.csv"
     if folder is None or not path.exists():
@@ -78,10 +78,9 @@ def read_published():
     low, _, background, _, gammas = np.loadtxt(path, delimiter=",")
     areas = []
     for start in BANDS[:-1]:
-        rows = low == start
-        x, y = background[rows] / background[rows].max(), gammas[rows] / gammas[rows].max()
-        order = np.lexsort((y, x))
-        areas.append(np.trapezoid(np.r_[0, y[order], 1], np.r_[0, x[order], 1]))
+        # bins lie from the most gamma-like to the least
+        x, y = (np.r_[0, np.cumsum(rate[low == start])] for rate in (background, gammas))
+        areas.append(np.trapezoid(y / y[-1], x / x[-1]))
     return areas
 
 
