@@ -1,6 +1,7 @@
 """The model zoo: scikit-learn's contract, arrays or Samples in, arrays out, no pickle."""
 
 from ._archive import ModelFileError
+from ._forecast import Forecast
 from ._frechet import frechet_distance
 from .anomaly import AnomalyDetector
 from .autoencoders import Autoencoder, VariationalAutoencoder
@@ -14,6 +15,7 @@ from .image_embedder import ImageEmbedder
 from .neural import NeuralClassifier, NeuralRegressor
 from .reduction import reduce_dimensions
 from .sequence_classifier import SequenceClassifier
+from .sequence_forecaster import SequenceForecaster
 from .sky_dbscan import SkyDBSCAN
 from .tuning import Tuning, tune_model
 from .zoo import list_models
@@ -25,6 +27,7 @@ __all__ = [  # noqa: RUF022
     "BDTClassifier",
     "BDTRegressor",
     "BandedClassifier",
+    "Forecast",
     "GAN",
     "ImageClassifier",
     "ImageEmbedder",
@@ -33,6 +36,7 @@ __all__ = [  # noqa: RUF022
     "NeuralClassifier",
     "NeuralRegressor",
     "SequenceClassifier",
+    "SequenceForecaster",
     "SkyDBSCAN",
     "Tuning",
     "VariationalAutoencoder",

@@ -18,6 +18,7 @@ from .image_classifier import ImageClassifier
 from .image_embedder import ImageEmbedder
 from .neural import NeuralClassifier, NeuralRegressor
 from .sequence_classifier import SequenceClassifier
+from .sequence_forecaster import SequenceForecaster
 from .sky_dbscan import SkyDBSCAN
 
 CLASSES: dict[str, type[Any]] = {
@@ -34,6 +35,7 @@ CLASSES: dict[str, type[Any]] = {
         NeuralClassifier,
         NeuralRegressor,
         SequenceClassifier,
+        SequenceForecaster,
         SkyDBSCAN,
         VariationalAutoencoder,
     )

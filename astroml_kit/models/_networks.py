@@ -20,6 +20,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 SATURATING = ("tanh", "sigmoid")
 TEMPERATURE = 0.2  # of likeness between views
 SMALLEST_VARIANCE = 1e-8  # of standardised targets
+SMALLEST_EXCESS = 0.1  # of degrees of freedom over 2, where a variance begins
 
 
 def build_dense(
@@ -91,12 +92,33 @@ def bound_likelihood(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor
     return density.sum(dim=1) + output[:, -1]
 
 
+def split_student(
+    output: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return location, scale and degrees of freedom (> 2) from three blocks of columns."""
+    location, raw, tail = output.chunk(3, dim=1)
+    scale = functional.softplus(raw) + SMALLEST_VARIANCE**0.5
+    return location, scale, 2 + SMALLEST_EXCESS + functional.softplus(tail)
+
+
+def compare_quantiles(
+    output: torch.Tensor, target: torch.Tensor, levels: Sequence[float]
+) -> torch.Tensor:
+    """Pinball loss of each column of ``target``, twice its mean over the levels.
+
+    ``output`` has one block of columns per level (Koenker & Bassett 1978, doi:10.2307/1913643).
+    """
+    level = output.new_tensor(levels)[:, None]
+    miss = target[:, None] - output.view(len(output), len(levels), -1)
+    return 2 * torch.maximum(level * miss, (level - 1) * miss).mean(dim=1)
+
+
 class WeightedLoss(nn.Module):
     """Loss per sample, weighted, averaged over the batch; the weights have the mean one."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, levels: Sequence[float] = ()) -> None:
         super().__init__()
-        self.kind = kind
+        self.kind, self.levels = kind, levels
 
     def forward(self, output: torch.Tensor, truth: Sequence[torch.Tensor]) -> torch.Tensor:
         """Compare outputs with ``(target, weight)``."""
@@ -118,6 +140,11 @@ class WeightedLoss(nn.Module):
             mean, variance = split_gaussian(output)
             residual = (target - mean) ** 2 / variance
             return 0.5 * (residual + variance.log() + math.log(2 * math.pi))
+        if self.kind == "pinball":
+            return compare_quantiles(output, target, self.levels)
+        if self.kind == "student":
+            location, scale, freedom = split_student(output)
+            return -torch.distributions.StudentT(freedom, location, scale).log_prob(target)
         if self.kind == "absolute_error":
             return (output - target).abs()
         if self.kind == "huber":

@@ -145,6 +145,10 @@ class NeuralEstimator(Carded, BaseEstimator):
         """Learning rate of pretrained weights, as a share of that of the others."""
         return 1.0
 
+    def _list_levels(self) -> tuple[float, ...]:
+        """Levels of the quantiles that the network learns, if it does."""
+        return ()
+
     def _choose_dtype(self, device: str) -> str:
         """Double where it is affordable: results then do not depend on the company of a row."""
         if self.precision != "auto":
@@ -223,6 +227,7 @@ class NeuralEstimator(Carded, BaseEstimator):
             n_threads=effective_n_jobs(self.n_jobs),
             progress=bool(self.progress),
             backbone_rate=self._get_backbone_rate(),
+            levels=self._list_levels(),
         )
         trained = train_network(
             self._draw_network,

@@ -312,3 +312,46 @@ class ClassHead(nn.Module):
     def forward(self, state: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
         """Return the scores."""
         return self.linear(self.dropout(state))
+
+
+class ForecastHead(nn.Module):
+    """The distribution at each time to predict, from the state of the series and that time.
+
+    Quantiles are the middle one and distances > 0 from it, so that they never cross. Outputs are
+    blocks of one column per time: the middle quantile or location first.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        n_asked: int,
+        *,
+        hidden: int,
+        n_blocks: int,
+        n_below: int | None,
+        activation: str,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.n_below = n_below
+        self.norm = nn.LayerNorm(width)
+        self.dense = nn.Sequential(
+            nn.Linear(width + n_asked, hidden),
+            ACTIVATIONS[activation](),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            ACTIVATIONS[activation](),
+            nn.Linear(hidden, n_blocks),
+        )
+
+    def forward(self, state: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
+        """Return the blocks, side by side."""
+        each = self.norm(state)[:, None].expand(-1, asked.shape[1], -1)
+        blocks = self.dense(torch.cat([each, asked], dim=2)).transpose(1, 2)
+        if self.n_below is not None:
+            middle, gaps = blocks[:, :1], functional.softplus(blocks[:, 1:])
+            below, above = gaps[:, : self.n_below], gaps[:, self.n_below :]
+            blocks = torch.cat(
+                [middle, middle - below.cumsum(dim=1), middle + above.cumsum(dim=1)], dim=1
+            )
+        return blocks.flatten(1)

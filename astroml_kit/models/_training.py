@@ -52,6 +52,7 @@ class TrainingOptions:
     n_threads: int
     progress: bool
     backbone_rate: float = 1.0
+    levels: tuple[float, ...] = ()  # of the quantiles to learn
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,7 @@ def _compose(
         network,
         criterion=WeightedLoss,
         criterion__kind=options.kind,
+        criterion__levels=options.levels,
         max_epochs=options.max_epochs,
         batch_size=options.batch_size,
         iterator_train=Batches,
@@ -226,6 +228,7 @@ def _choose_optimizer(options: TrainingOptions) -> dict[str, Any]:
     }
     groups: list[tuple[str, dict[str, float]]] = [
         ("*bias", {"weight_decay": 0.0}),
+        ("*.bias_[ih]h_l*", {"weight_decay": 0.0}),
         ("*norm*", {"weight_decay": 0.0}),
     ]
     if options.backbone_rate != 1:

@@ -62,6 +62,14 @@ ROWS = (
         "Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735",
     ),
     (
+        "SequenceForecaster",
+        "forecast of values and their distributions, several steps ahead",
+        "series: a list of arrays (n_steps, n_columns), or one array padded with NaN",
+        "how a light curve goes on, at any time, and what departs from that",
+        "Wen et al. 2017, arXiv:1711.11053; Salinas et al. 2020, "
+        "doi:10.1016/j.ijforecast.2019.07.001",
+    ),
+    (
         "Autoencoder",
         "latent space, reconstruction, anomalies; without labels",
         "table (n_samples, n_features), or images as for ImageClassifier",
