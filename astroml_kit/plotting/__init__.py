@@ -14,6 +14,8 @@
 `plot_embedding`                    samples in two dimensions, by label or number
 `plot_images`                       images side by side, such as generated ones
 `plot_reconstructions`              images, what an autoencoder makes of them, and the rest
+`plot_attention`                    a series, and how much each of its steps counts
+`plot_forecast`                     a series and the distribution of what follows
 `plot_history`                      losses of a training, and where overfitting begins
 ==================================  ================================================================
 
@@ -33,11 +35,14 @@ from .counts import (
 )
 from .embeddings import plot_embedding, plot_images, plot_reconstructions
 from .maps import plot_significance_distribution, plot_significance_map
+from .sequences import plot_attention, plot_forecast
 from .training import plot_history
 
 __all__ = [
+    "plot_attention",
     "plot_camera_image",
     "plot_embedding",
+    "plot_forecast",
     "plot_gain",
     "plot_history",
     "plot_images",
