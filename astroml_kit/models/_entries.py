@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,56 +41,64 @@ CLASSES: dict[str, type[Any]] = {
         VariationalAutoencoder,
     )
 }
-# What may serve a band.
-INSIDE = ("BDTClassifier", "NeuralClassifier")
 # Where something was trained is no part of what was learned.
 LOCAL = ("cache", "checkpoint")
+DEEPEST = 4  # models inside models
+PART = re.compile(r"[a-z]{1,20}_\d{4}")
 
 
-def describe_model(model: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Return the JSON entry of a model and its weights under ``weights/``."""
+def describe_model(model: Any, *, depth: int = 0) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the JSON entry of a model and its weights under ``weights/``.
+
+    A model made of others says so by ``_get_parts``, which returns its own JSON state and its
+    fitted parts by name.
+    """
     name = type(model).__name__
     if CLASSES.get(name) is not type(model):
         raise ValueError(f"model must be one of {sorted(CLASSES)}, got {name}.")
     if not hasattr(model, "n_features_in_"):
         raise ValueError("model must be fitted, got one that is not. Call fit first.")
-    parameters = model.get_params(deep=False)
+    if depth > DEEPEST:
+        raise ValueError(f"model must hold models at most {DEEPEST} deep to be saved.")
     entry: dict[str, Any] = {"class": name, "n_features": int(model.n_features_in_)}
     if hasattr(model, "feature_names_in_"):
         entry["feature_names"] = [str(feature) for feature in model.feature_names_in_]
     if hasattr(model, "classes_"):
         entry["classes"] = _write_labels(model.classes_)
     weights: dict[str, bytes] = {}
-    if isinstance(model, BandedClassifier):
-        inner = parameters.pop("estimator")
-        entry["models"] = {}
-        for number, member in model.models_.items():
-            described, texts = describe_model(member)
-            entry["models"][str(number)] = described
-            stem = f"weights/band_{number:04d}"
-            weights |= {f"{stem}_{key.rpartition('/')[2]}": text for key, text in texts.items()}
-        entry["estimator"] = None if inner is None else _describe_parameters(inner)
-        entry["counts"] = np.column_stack(
-            [np.asarray(model.bands_[f"n_{label}"]) for label in model.classes_]
-        ).tolist()
-        entry["fallback_from"] = np.asarray(model.bands_["fallback_from"]).tolist()
-        entry["n_outside"] = model.n_outside_
+    if hasattr(model, "_get_parts"):
+        entry["fitted"], parts = model._get_parts()
+        entry["parts"] = {}
+        for key, part in parts.items():
+            entry["parts"][key], own = describe_model(part, depth=depth + 1)
+            weights |= {
+                f"weights/{key}.{path.removeprefix('weights/')}": d for path, d in own.items()
+            }
     else:
         entry["fitted"], texts = model._get_fitted()
         weights = {f"weights/{key}": text for key, text in texts.items()}
-    entry["parameters"] = {key: _write_value(key, value) for key, value in parameters.items()}
-    return entry, weights
+    return entry | _describe_parameters(model, depth), weights
 
 
-def _describe_parameters(model: Any) -> dict[str, Any]:
-    name = type(model).__name__
-    if name not in INSIDE or CLASSES[name] is not type(model):
-        raise ValueError(f"estimator must be one of {list(INSIDE)} to be saved, got {name}.")
-    parameters = model.get_params(deep=False)
-    return {
-        "class": name,
-        "parameters": {key: _write_value(key, value) for key, value in parameters.items()},
-    }
+def _describe_parameters(model: Any, depth: int) -> dict[str, Any]:
+    """Parameters as JSON values, estimators among them apart, as class and parameters."""
+    plain: dict[str, Any] = {}
+    inner: dict[str, Any] = {}
+    for name, value in model.get_params(deep=False).items():
+        if hasattr(value, "get_params"):
+            inner[name] = _describe_unfitted(name, value, depth)
+        elif name == "estimators":
+            inner[name] = [[str(key), _describe_unfitted(name, one, depth)] for key, one in value]
+        else:
+            plain[name] = _write_value(name, value)
+    return {"parameters": plain} | ({"estimators": inner} if inner else {})
+
+
+def _describe_unfitted(name: str, model: Any, depth: int) -> dict[str, Any]:
+    cls = type(model).__name__
+    if CLASSES.get(cls) is not type(model) or depth >= DEEPEST:
+        raise ValueError(f"{name} must be one of {sorted(CLASSES)} to be saved, got {cls}.")
+    return {"class": cls} | _describe_parameters(model, depth + 1)
 
 
 def _write_value(name: str, value: Any) -> Any:
@@ -113,16 +122,9 @@ def _write_value(name: str, value: Any) -> Any:
     )
 
 
-def build_model(
-    entry: Mapping[str, Any], weights: Mapping[str, bytes], *, inside: bool = False
-) -> Any:
+def build_model(entry: Mapping[str, Any], weights: Mapping[str, bytes], *, depth: int = 0) -> Any:
     """Make the model from its entry: our classes, our parameters, checked weights."""
-    cls = _find_class(entry["class"], inside=inside)
-    parameters = dict(entry["parameters"])
-    if cls is BandedClassifier:
-        inner = entry["estimator"]
-        parameters["estimator"] = None if inner is None else _build_unfitted(inner)
-    model = _make(cls, parameters)
+    model = _build_unfitted(entry, depth)
     n_features = entry["n_features"]
     if type(n_features) is not int or not 1 <= n_features < 2**20:
         raise ModelFileError("n_features must be a positive integer.")
@@ -134,53 +136,48 @@ def build_model(
         model.feature_names_in_ = np.array(names, dtype=object)
     if "classes" in entry:
         model.classes_ = _read_labels(entry["classes"])
-    if cls is not BandedClassifier:
+    if not hasattr(model, "_set_parts"):
         plain = {name.rpartition("/")[2]: data for name, data in weights.items()}
         model._set_fitted(entry["fitted"], plain)
         return model
-    model._store_edges()
-    model.models_ = {}
-    for number, member in entry["models"].items():
-        prefix = f"weights/band_{int(number):04d}_"
+    parts = {}
+    for key, part in entry["parts"].items():
+        if not PART.fullmatch(key):
+            raise ModelFileError(f"a part must be named like band_0001, got {key[:40]!r}.")
+        prefix = f"weights/{key}."
         own = {
-            "weights/" + name[len(prefix) :]: data
+            f"weights/{name.removeprefix(prefix)}": data
             for name, data in weights.items()
             if name.startswith(prefix)
         }
-        model.models_[int(number)] = build_model(member, own, inside=True)
-    counts = np.array(entry["counts"], dtype=int)
-    fallback = np.array(entry["fallback_from"], dtype=int)
-    n_bands = int(np.prod(model._count_bands()))
-    served_by = np.where(fallback < 0, np.arange(len(fallback)), fallback)
-    if counts.shape != (n_bands, len(model.classes_)) or fallback.shape != (n_bands,):
-        raise ModelFileError("the table of bands must have one row per band.")
-    if set(served_by.tolist()) != set(model.models_):
-        raise ModelFileError("every band must be served by a model of the file.")
-    model.n_outside_ = int(entry["n_outside"])
-    model._write_bands(counts, served_by)
+        parts[key] = build_model(part, own, depth=depth + 1)
+    model._set_parts(entry["fitted"], parts)
     return model
 
 
-def _build_unfitted(entry: Mapping[str, Any]) -> Any:
-    return _make(_find_class(entry["class"], inside=True), dict(entry["parameters"]))
-
-
-def _find_class(name: Any, *, inside: bool) -> type[Any]:
+def _build_unfitted(entry: Mapping[str, Any], depth: int) -> Any:
+    if depth > DEEPEST:
+        raise ModelFileError(f"models must be at most {DEEPEST} deep inside others.")
+    name = entry["class"]
     if not isinstance(name, str) or name not in CLASSES:
         raise ModelFileError(f"class must be one of {sorted(CLASSES)}, got {str(name)[:60]!r}.")
-    if inside and name not in INSIDE:
-        raise ModelFileError(f"the model of a band must be one of {list(INSIDE)}.")
-    return CLASSES[name]
+    inner: dict[str, Any] = {}
+    for key, described in dict(entry.get("estimators", {})).items():
+        if isinstance(described, list):
+            inner[key] = [(str(k), _build_unfitted(one, depth + 1)) for k, one in described]
+        else:
+            inner[key] = _build_unfitted(described, depth + 1)
+    return _make(CLASSES[name], dict(entry["parameters"]), inner)
 
 
-def _make(cls: type[Any], parameters: dict[str, Any]) -> Any:
+def _make(cls: type[Any], parameters: dict[str, Any], inner: dict[str, Any]) -> Any:
     known = cls().get_params(deep=False)
-    if surplus := sorted(set(parameters) - set(known)):
+    if surplus := sorted({*parameters, *inner} - set(known)):
         raise ModelFileError(
             f"{cls.__name__} has the parameters {sorted(known)}, got {surplus} besides."
         )
     for name, value in parameters.items():
-        if name in ("estimator", "band_columns", "band_edges"):
+        if name in ("band_columns", "band_edges"):
             continue
         if name == "class_weight" and isinstance(value, list):
             parameters[name] = {label: float(weight) for label, weight in value}
@@ -190,7 +187,7 @@ def _make(cls: type[Any], parameters: dict[str, Any]) -> Any:
             parameters[name] = tuple(value)
         elif not (value is None or isinstance(value, bool | int | float | str)):
             raise ModelFileError(f"{name} must be a plain value, got {type(value).__name__}.")
-    model = cls(**parameters)
+    model = cls(**parameters, **inner)
     if hasattr(model, "_check_parameters"):
         model._check_parameters()
     return model

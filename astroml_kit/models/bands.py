@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -274,3 +274,30 @@ class BandedClassifier(Carded, ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         if isinstance(X, Samples):
             y, sample_weight = X.y, X.weights
         return super().score(X, y, sample_weight)
+
+    def _get_parts(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        state = {
+            "counts": np.column_stack(
+                [np.asarray(self.bands_[f"n_{label}"]) for label in self.classes_]
+            ).tolist(),
+            "fallback_from": np.asarray(self.bands_["fallback_from"]).tolist(),
+            "n_outside": self.n_outside_,
+        }
+        return state, {f"band_{number:04d}": model for number, model in self.models_.items()}
+
+    def _set_parts(self, state: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
+        self._store_edges()
+        self.models_ = {int(key.removeprefix("band_")): model for key, model in parts.items()}
+        counts = np.array(state["counts"], dtype=int)
+        fallback = np.array(state["fallback_from"], dtype=int)
+        n_bands = int(np.prod(self._count_bands()))
+        served_by = np.where(fallback < 0, np.arange(len(fallback)), fallback)
+        if counts.shape != (n_bands, len(self.classes_)) or fallback.shape != (n_bands,):
+            raise ValueError("the table of bands must have one row per band.")
+        if set(served_by.tolist()) != set(self.models_):
+            raise ValueError("every band must be served by a model of the file.")
+        for model in self.models_.values():
+            if not set(model.classes_.tolist()) <= set(self.classes_.tolist()):
+                raise ValueError("the models of all bands must have the same classes.")
+        self.n_outside_ = int(state["n_outside"])
+        self._write_bands(counts, served_by)

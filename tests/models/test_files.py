@@ -299,7 +299,7 @@ def change(card, path, value):
         (["format_version"], True, "positive integer"),
         (["model", "class"], "os.system", "class must be one of"),
         (["model", "class"], ["BDTClassifier"], "class must be one of"),
-        (["model", "class"], "BandedClassifier", "KeyError"),
+        (["model", "class"], "BandedClassifier", "has the parameters"),
         (["model", "class"], "BDTClassifier ", "class must be one of"),
         (["model", "n_features"], 2, "feature_names|take 3 features"),
         (["model", "n_features"], 10**12, "positive integer"),
