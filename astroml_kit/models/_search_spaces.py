@@ -30,6 +30,7 @@ NETWORK = TRAINED | {
     "hidden_layers": [(32,), (128,), (32, 32), (64, 64), (128, 64), (128, 128), (64, 64, 64)],
     "activation": ["relu", "silu", "tanh"],
 }
+SEQUENCE = TRAINED | {"hidden_size": [16, 32, 64, 128], "n_layers": (1, 3)}
 SPACES: dict[str, dict[str, Any]] = {
     "AnomalyDetector": {
         "max_samples": (64, 1024, LOG),
@@ -53,6 +54,8 @@ SPACES: dict[str, dict[str, Any]] = {
     "ImageClassifier": TRAINED,
     "NeuralClassifier": NETWORK,
     "NeuralRegressor": NETWORK,
+    "SequenceClassifier": SEQUENCE,
+    "SequenceForecaster": SEQUENCE,
     "VariationalAutoencoder": {
         "n_latent": (1, 16),
         "hidden_layers": [(32,), (64,), (128,), (64, 32)],

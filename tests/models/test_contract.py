@@ -37,6 +37,7 @@ from astroml_kit.models import (
     NeuralClassifier,
     NeuralRegressor,
     SequenceClassifier,
+    SequenceForecaster,
     SkyDBSCAN,
     VariationalAutoencoder,
     list_models,
@@ -107,6 +108,10 @@ CASES = [
     Case(
         SequenceClassifier(hidden_size=4, batch_size=32, **SHORT), SERIES, LABELS, BOTH,
         grid={"cell": ["gru", "conv"]},
+    ),
+    Case(
+        SequenceForecaster(hidden_size=4, batch_size=32, n_windows=2, n_history=4, **SHORT),
+        SERIES, says=("predict",), grid={"cell": ["gru", "conv"]},
     ),
     Case(
         Autoencoder(**NET), TABLE, says=("transform", "reconstruct", "score_samples"),
