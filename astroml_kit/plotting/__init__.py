@@ -16,6 +16,7 @@
 `plot_reconstructions`              images, what an autoencoder makes of them, and the rest
 `plot_attention`                    a series, and how much each of its steps counts
 `plot_forecast`                     a series and the distribution of what follows
+`plot_coverage`                     share of truths covered against the share promised
 `plot_history`                      losses of a training, and where overfitting begins
 ==================================  ================================================================
 
@@ -37,10 +38,12 @@ from .embeddings import plot_embedding, plot_images, plot_reconstructions
 from .maps import plot_significance_distribution, plot_significance_map
 from .sequences import plot_attention, plot_forecast
 from .training import plot_history
+from .uncertainty import plot_coverage
 
 __all__ = [
     "plot_attention",
     "plot_camera_image",
+    "plot_coverage",
     "plot_embedding",
     "plot_forecast",
     "plot_gain",
