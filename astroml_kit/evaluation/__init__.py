@@ -2,6 +2,7 @@
 
 from ._roc import BACKGROUNDS
 from .classifier import ClassifierEvaluation, evaluate_classifier
+from .coverage import CoverageEvaluation, evaluate_intervals, evaluate_sets
 from .cross_validation import CrossValidation, cross_validate
 from .regressor import RegressorEvaluation, evaluate_regressor
 from .splits import RepeatedGroupKFold
@@ -15,6 +16,7 @@ from .uncertainty import (
 __all__ = [
     "BACKGROUNDS",
     "ClassifierEvaluation",
+    "CoverageEvaluation",
     "CrossValidation",
     "IntervalEvaluation",
     "RegressorEvaluation",
@@ -23,6 +25,8 @@ __all__ = [
     "cross_validate",
     "evaluate_classifier",
     "evaluate_intervals",
+    "evaluate_intervals",
     "evaluate_regressor",
+    "evaluate_sets",
     "evaluate_sets",
 ]

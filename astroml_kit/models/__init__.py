@@ -7,12 +7,18 @@ from .anomaly import AnomalyDetector
 from .autoencoders import Autoencoder, VariationalAutoencoder
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
+from .blended import BlendedClassifier
+from .calibrated import CalibratedClassifier
 from .cards import ModelCard
+from .conformal import ConformalClassifier, ConformalRegressor
+from .deep_ensemble import DeepEnsemble, sample_dropout
 from .files import load_model, save_model
 from .gan import GAN
 from .image_classifier import ImageClassifier
 from .image_embedder import ImageEmbedder
+from .laplace import LaplaceRegressor
 from .neural import NeuralClassifier, NeuralRegressor
+from .pseudo_labels import PseudoLabelClassifier
 from .reduction import reduce_dimensions
 from .sequence_classifier import SequenceClassifier
 from .sequence_forecaster import SequenceForecaster
@@ -27,14 +33,21 @@ __all__ = [  # noqa: RUF022
     "BDTClassifier",
     "BDTRegressor",
     "BandedClassifier",
+    "BlendedClassifier",
+    "CalibratedClassifier",
+    "ConformalClassifier",
+    "ConformalRegressor",
+    "DeepEnsemble",
     "Forecast",
     "GAN",
     "ImageClassifier",
     "ImageEmbedder",
+    "LaplaceRegressor",
     "ModelCard",
     "ModelFileError",
     "NeuralClassifier",
     "NeuralRegressor",
+    "PseudoLabelClassifier",
     "SequenceClassifier",
     "SequenceForecaster",
     "SkyDBSCAN",
@@ -44,6 +57,7 @@ __all__ = [  # noqa: RUF022
     "list_models",
     "load_model",
     "reduce_dimensions",
+    "sample_dropout",
     "save_model",
     "tune_model",
 ]

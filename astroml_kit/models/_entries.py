@@ -14,10 +14,16 @@ from .anomaly import AnomalyDetector
 from .autoencoders import Autoencoder, VariationalAutoencoder
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
+from .blended import BlendedClassifier
+from .calibrated import CalibratedClassifier
+from .conformal import ConformalClassifier, ConformalRegressor
+from .deep_ensemble import DeepEnsemble
 from .gan import GAN
 from .image_classifier import ImageClassifier
 from .image_embedder import ImageEmbedder
+from .laplace import LaplaceRegressor
 from .neural import NeuralClassifier, NeuralRegressor
+from .pseudo_labels import PseudoLabelClassifier
 from .sequence_classifier import SequenceClassifier
 from .sequence_forecaster import SequenceForecaster
 from .sky_dbscan import SkyDBSCAN
@@ -30,11 +36,18 @@ CLASSES: dict[str, type[Any]] = {
         BDTClassifier,
         BDTRegressor,
         BandedClassifier,
+        BlendedClassifier,
+        CalibratedClassifier,
+        ConformalClassifier,
+        ConformalRegressor,
+        DeepEnsemble,
         GAN,
         ImageClassifier,
         ImageEmbedder,
+        LaplaceRegressor,
         NeuralClassifier,
         NeuralRegressor,
+        PseudoLabelClassifier,
         SequenceClassifier,
         SequenceForecaster,
         SkyDBSCAN,

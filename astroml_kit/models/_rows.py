@@ -16,7 +16,7 @@ def unpack_samples(
     """Return X, y, sample_weight, groups and feature names of a `Samples` or of plain arrays."""
     if not isinstance(X, Samples):
         groups = None if groups is None else np.asarray(groups)
-        if groups is not None and groups.shape[:1] != np.shape(X)[:1]:
+        if groups is not None and (groups.ndim != 1 or len(groups) != len(X)):
             raise ValueError(
                 f"groups must have one entry per sample, got {len(groups)} for {len(X)} samples."
             )

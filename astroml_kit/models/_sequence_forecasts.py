@@ -68,10 +68,10 @@ class WindowedSequences(SequenceMember):
         base = np.repeat(last[:, [target]], X.shape[1] - n_past, axis=1)
         if columns.band is None:
             return base
-        centre = self._inputs.centre.reshape(len(self.bands_), -1)
+        centre = self._inputs.centre.reshape(len(self.band_labels_), -1)
         own = centre[:, columns.values.index(target)]
-        before = own[np.searchsorted(self.bands_, last[:, [columns.band]])]
-        return base - before + own[np.searchsorted(self.bands_, X[:, n_past:, columns.band])]
+        before = own[np.searchsorted(self.band_labels_, last[:, [columns.band]])]
+        return base - before + own[np.searchsorted(self.band_labels_, X[:, n_past:, columns.band])]
 
     def _measure_targets(
         self, target: np.ndarray, rows: np.ndarray, weight: np.ndarray | None
@@ -102,7 +102,9 @@ class WindowedSequences(SequenceMember):
         blocks = {"quantiles": len(self.quantiles), "normal": 2, "student": 3}
         head = ForecastHead(
             encoder.width,
-            count_inputs(self._find_columns(), self.bands_, absolute=bool(self.absolute_time)),
+            count_inputs(
+                self._find_columns(), self.band_labels_, absolute=bool(self.absolute_time)
+            ),
             hidden=int(self.hidden_size),
             n_blocks=blocks[self.distribution],
             n_below=self._find_middle() if self.distribution == "quantiles" else None,

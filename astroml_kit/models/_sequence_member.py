@@ -36,7 +36,7 @@ class SequenceMember(NeuralEstimator):
     absolute_time: bool
 
     n_features_in_: int
-    bands_: np.ndarray
+    band_labels_: np.ndarray
     module_: Any
     _inputs: SequenceScaler
     _chunk = CHUNK
@@ -76,13 +76,13 @@ class SequenceMember(NeuralEstimator):
         self.n_features_in_ = series.shape[2]
         columns = self._find_columns()
         check_steps(series, columns)
-        self.bands_ = np.zeros(1)
+        self.band_labels_ = np.zeros(1)
         if columns.band is not None:
             band = series[..., columns.band]
-            self.bands_ = np.unique(band[~np.isnan(band)])
-            if len(self.bands_) > MOST_BANDS:
+            self.band_labels_ = np.unique(band[~np.isnan(band)])
+            if len(self.band_labels_) > MOST_BANDS:
                 raise ValueError(
-                    f"X must have at most {MOST_BANDS} bands, got {len(self.bands_)} in column "
+                    f"X must have at most {MOST_BANDS} bands, got {len(self.band_labels_)} in column "
                     f"{columns.band}."
                 )
         return series
@@ -94,7 +94,7 @@ class SequenceMember(NeuralEstimator):
                 f"X must have the {self.n_features_in_} columns that the model was trained on, "
                 f"got {series.shape[2]}."
             )
-        check_steps(series, self._find_columns(), bands=self.bands_)
+        check_steps(series, self._find_columns(), bands=self.band_labels_)
         return series
 
     def _choose_dtype(self, device: str) -> str:
@@ -109,7 +109,7 @@ class SequenceMember(NeuralEstimator):
             X,
             weight,
             columns=self._find_columns(),
-            bands=self.bands_,
+            bands=self.band_labels_,
             normalise=self.normalise,
             absolute=bool(self.absolute_time),
             n_ahead=self._count_ahead(X),
@@ -139,7 +139,7 @@ class SequenceMember(NeuralEstimator):
         from ._sequence_networks import ConvEncoder, RecurrentEncoder, TransformerEncoder
 
         n_inputs = count_inputs(
-            self._find_columns(), self.bands_, absolute=bool(self.absolute_time)
+            self._find_columns(), self.band_labels_, absolute=bool(self.absolute_time)
         )
         common: dict[str, Any] = {
             "n_layers": int(self.n_layers),
@@ -169,7 +169,7 @@ class SequenceMember(NeuralEstimator):
 
     def _describe_series(self) -> dict[str, Any]:
         """Return what a model file keeps beside the weights, as plain values."""
-        return {"bands": self.bands_.tolist()}
+        return {"bands": self.band_labels_.tolist()}
 
     def _restore_series(self, state: Mapping[str, Any]) -> None:
         """Inverse of `_describe_series`; every value is checked."""
@@ -180,12 +180,12 @@ class SequenceMember(NeuralEstimator):
             raise ValueError("bands need a column")
         if self.n_features_in_ > MOST_COLUMNS:
             raise ValueError("the columns must be fewer")
-        self.bands_ = bands
+        self.band_labels_ = bands
         self._find_columns()
 
     def _read_scalers(self, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         self._inputs = read_scaler(
-            arrays["inputs"], columns=self._find_columns(), bands=self.bands_
+            arrays["inputs"], columns=self._find_columns(), bands=self.band_labels_
         )
 
 

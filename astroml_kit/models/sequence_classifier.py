@@ -62,7 +62,7 @@ n_iter_no_change, precision, device, n_jobs, checkpoint, progress, random_state
 
     Attributes
     ----------
-    bands_ : ndarray
+    band_labels_ : ndarray
         The bands of the training series.
     n_features_in_ : int
         Columns.

@@ -62,7 +62,7 @@ n_iter_no_change, precision, device, n_jobs, checkpoint, progress, random_state
         Windows to train on, and series too short for one.
     n_outputs_ : int
         ``horizon``.
-    bands_, n_features_in_, history_, best_epoch_, interrupted_, module_
+    band_labels_, n_features_in_, history_, best_epoch_, interrupted_, module_
         As for `SequenceClassifier`; the metric is "r2", of the step from the last value.
 
     Notes
@@ -266,7 +266,7 @@ n_iter_no_change, precision, device, n_jobs, checkpoint, progress, random_state
             horizon=int(self.horizon),
             times=times,
             bands=bands,
-            known=self.bands_,
+            known=self.band_labels_,
         )
         return self._forecast(X, when)
 

@@ -31,11 +31,18 @@ from astroml_kit.models import (
     BandedClassifier,
     BDTClassifier,
     BDTRegressor,
+    BlendedClassifier,
+    CalibratedClassifier,
+    ConformalClassifier,
+    ConformalRegressor,
+    DeepEnsemble,
     ImageClassifier,
     ImageEmbedder,
+    LaplaceRegressor,
     ModelFileError,
     NeuralClassifier,
     NeuralRegressor,
+    PseudoLabelClassifier,
     SequenceClassifier,
     SequenceForecaster,
     SkyDBSCAN,
@@ -91,6 +98,34 @@ class Case:
 
 BOTH = ("predict", "predict_proba", "decision_function")
 CASES = [
+    Case(
+        BlendedClassifier([("a", BDTClassifier(**TREES)), ("b", NeuralClassifier(**NET))],
+                          n_splits=2, random_state=1),
+        TABLE, LABELS, BOTH[:2], grid={"average": ["log", "linear"]},
+    ),
+    Case(
+        CalibratedClassifier(SequenceClassifier(hidden_size=4, **SHORT), n_splits=2,
+                             random_state=1),
+        SERIES, LABELS, BOTH[:2], grid={"method": ["platt", "isotonic"]},
+    ),
+    Case(
+        ConformalClassifier(ImageClassifier(**CNN), random_state=1),
+        IMAGES, LABELS, (*BOTH[:2], "predict_sets"), grid={"per_class": [False, True]},
+    ),
+    Case(
+        ConformalRegressor(BDTRegressor(**TREES), random_state=1),
+        TABLE, TABLE[:, 0], ("predict", "predict_interval"), grid={"confidence": [0.6, 0.8]},
+    ),
+    Case(
+        DeepEnsemble(NeuralClassifier(**NET), n_members=2, random_state=1),
+        TABLE, LABELS, BOTH[:2], grid={"n_members": [1, 2]},
+    ),
+    Case(LaplaceRegressor(NeuralRegressor(**NET)), TABLE, TABLE[:, 0]),
+    Case(
+        PseudoLabelClassifier(BDTClassifier(**TREES), confidence=0.7, n_rounds=2, n_splits=2,
+                              random_state=1),
+        TABLE, LABELS, BOTH[:2], grid={"confidence": [0.6, 0.8]},
+    ),
     Case(BDTClassifier(**TREES), TABLE, LABELS, BOTH, grid={"max_leaves": [4, 8]}),
     Case(BDTRegressor(**TREES), TABLE, TABLE[:, 0], grid={"max_leaves": [4, 8]}),
     Case(
@@ -296,7 +331,7 @@ def test_classes_can_be_balanced(case):
 def test_pipelines_and_searches(case):
     through = make_pipeline(FunctionTransformer(), clone(case.model))
     fit(case, through)
-    last = case.says[-1]
+    last = case.says[0]
     np.testing.assert_array_equal(
         getattr(through, last)(case.X), getattr(get_fitted(case.name), last)(case.X)
     )

@@ -190,7 +190,7 @@ def test_bands_and_errors():
     options = QUICK | {"max_epochs": 12, "learning_rate": 0.02}
     columns = {"time_column": 1, "band_column": 2, "error_columns": (3,), "normalise": "sample"}
     model = SequenceClassifier("gru", **options, **columns).fit(series[:120], y[:120])
-    assert model.bands_.tolist() == [2, 7]
+    assert model.band_labels_.tolist() == [2, 7]
     assert model.score(series[120:], y[120:]) > 0.9
     fainter = [one + np.array([50.0, 0, 0, 0]) for one in series]
     np.testing.assert_allclose(

@@ -22,6 +22,7 @@ from astroml_kit.models import (
     list_models,
     load_model,
     save_model,
+    tune_model,
 )
 from astroml_kit.samples import Samples
 
@@ -318,6 +319,19 @@ def test_pipelines_grids_and_pickles(kind):
     np.testing.assert_array_equal(run(pickle.loads(pickle.dumps(model)), X), run(model, X))
 
 
+@both
+def test_tuning_and_cards(kind, fitted):
+    boxed = np.empty(len(X), dtype=object)
+    boxed[:] = X
+    labels = Y if kind is SequenceClassifier else None
+    samples = Samples(boxed, y=labels, groups=np.arange(60) // 2)
+    found = tune_model(
+        make(kind, max_epochs=1), samples, space={"hidden_size": (2, 6)}, n_trials=2, n_splits=2
+    )
+    assert 2 <= found.parameters["hidden_size"] <= 6
+    assert "series: a list of arrays" in str(fitted[kind].card())
+
+
 @members
 def test_round_trip_to_the_bit(kind, options, tmp_path):
     labels = np.array(["p", "g"])[Y]
@@ -352,7 +366,7 @@ def test_round_trip_with_bands_and_errors(tmp_path):
         model = make(kind, **columns).fit(series, Y)
         again = load_model(save_model(model, tmp_path / "m.model"))
         np.testing.assert_array_equal(run(again, series), run(model, series))
-        assert again.bands_.tolist() == [1, 2, 3]
+        assert again.band_labels_.tolist() == [1, 2, 3]
     one, two = (model.predict(series, bands=band) for band in (1, [2, 3]))
     assert not np.allclose(one, two, atol=1e-3)
     with pytest.raises(ValueError, match=r"bands must be those of the training data"):
@@ -362,7 +376,11 @@ def test_round_trip_with_bands_and_errors(tmp_path):
 @both
 def test_a_changed_file_is_refused(kind, tmp_path):
     model = make(kind).fit(X, Y)
-    for name, value in (("bands_", np.array([0.0, 1.0])), ("n_features_in_", 3), ("cell", "rnn")):
+    for name, value in (
+        ("band_labels_", np.array([0.0, 1.0])),
+        ("n_features_in_", 3),
+        ("cell", "rnn"),
+    ):
         changed = pickle.loads(pickle.dumps(model))
         setattr(changed, name, value)
         path = save_model(changed, tmp_path / f"{name}.model")
