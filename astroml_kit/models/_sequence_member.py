@@ -82,8 +82,8 @@ class SequenceMember(NeuralEstimator):
             self.band_labels_ = np.unique(band[~np.isnan(band)])
             if len(self.band_labels_) > MOST_BANDS:
                 raise ValueError(
-                    f"X must have at most {MOST_BANDS} bands, got {len(self.band_labels_)} in column "
-                    f"{columns.band}."
+                    f"X must have at most {MOST_BANDS} bands, got {len(self.band_labels_)} in "
+                    f"column {columns.band}."
                 )
         return series
 
