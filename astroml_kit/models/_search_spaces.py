@@ -31,11 +31,6 @@ NETWORK = TRAINED | {
     "activation": ["relu", "silu", "tanh"],
 }
 SEQUENCE = TRAINED | {"hidden_size": [16, 32, 64, 128], "n_layers": (1, 3)}
-SEQUENCES = TRAINED | {
-    "cell": ["lstm", "gru", "transformer", "conv"],
-    "hidden_size": (16, 128, LOG),
-    "n_layers": (1, 3),
-}
 SPACES: dict[str, dict[str, Any]] = {
     "AnomalyDetector": {
         "max_samples": (64, 1024, LOG),
@@ -59,8 +54,6 @@ SPACES: dict[str, dict[str, Any]] = {
     "ImageClassifier": TRAINED,
     "NeuralClassifier": NETWORK,
     "NeuralRegressor": NETWORK,
-    "SequenceClassifier": SEQUENCES,
-    "SequenceForecaster": SEQUENCES,
     "SequenceClassifier": SEQUENCE,
     "SequenceForecaster": SEQUENCE,
     "VariationalAutoencoder": {
