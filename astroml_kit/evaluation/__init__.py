@@ -2,7 +2,6 @@
 
 from ._roc import BACKGROUNDS
 from .classifier import ClassifierEvaluation, evaluate_classifier
-from .coverage import CoverageEvaluation, evaluate_intervals, evaluate_sets
 from .cross_validation import CrossValidation, cross_validate
 from .regressor import RegressorEvaluation, evaluate_regressor
 from .splits import RepeatedGroupKFold
@@ -16,7 +15,6 @@ from .uncertainty import (
 __all__ = [
     "BACKGROUNDS",
     "ClassifierEvaluation",
-    "CoverageEvaluation",
     "CrossValidation",
     "IntervalEvaluation",
     "RegressorEvaluation",
@@ -25,8 +23,6 @@ __all__ = [
     "cross_validate",
     "evaluate_classifier",
     "evaluate_intervals",
-    "evaluate_intervals",
     "evaluate_regressor",
-    "evaluate_sets",
     "evaluate_sets",
 ]
