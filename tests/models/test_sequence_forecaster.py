@@ -48,10 +48,10 @@ def find_exact(past, times):
 @pytest.fixture(scope="module")
 def trained():
     rng = np.random.default_rng(2)
-    options = {"horizon": HORIZON, "hidden_size": 16, "n_history": 8, "n_windows": 12,
-               "max_epochs": 12, "learning_rate": 0.01, "schedule": "cosine", "random_state": 1,
+    options = {"horizon": HORIZON, "hidden_size": 16, "n_history": 8, "n_windows": 8,
+               "max_epochs": 10, "learning_rate": 0.01, "schedule": "cosine", "random_state": 1,
                "early_stopping": False}  # fmt: skip
-    series = draw_walks(rng, 200, (30, 40))
+    series = draw_walks(rng, 200, (24, 32))
     models = {d: SequenceForecaster("rnn", distribution=d, **options).fit(series)
               for d in DISTRIBUTIONS}  # fmt: skip
     return models, draw_walks(rng, 1500, (12, 30))
