@@ -45,12 +45,25 @@ class Data:
             self, X=take_rows(self.X, rows), y=self.y[rows], weight=weight, groups=groups
         )
 
+    def show(self, rows: Any = slice(None)) -> Any:
+        """Return inputs of some of the rows as `fit_model` gives them, with their names."""
+        return name_inputs(take_rows(self.X, rows), self.names)
 
-def take_rows(X: Any, rows: np.ndarray) -> Any:
+
+def take_rows(X: Any, rows: Any) -> Any:
     """Rows of an array, a table or a list."""
     if isinstance(X, list):
-        return [X[row] for row in rows]
+        return X[rows] if isinstance(rows, slice) else [X[row] for row in rows]
     return X.iloc[rows] if hasattr(X, "iloc") else np.asarray(X)[rows]
+
+
+def name_inputs(X: Any, names: tuple[str, ...]) -> Any:
+    """Return columns with their names, where they have some: a model that knows them asks."""
+    return Samples(X, feature_names=names) if _has_columns(X, names) else X
+
+
+def _has_columns(X: Any, names: tuple[str, ...]) -> bool:
+    return bool(names) and not isinstance(X, list) and np.ndim(X) == 2
 
 
 def draw_seed(random_state: Any) -> int:
@@ -134,7 +147,7 @@ def fit_model(model: Any, data: Data) -> Any:
         raise ValueError(
             f"sample_weight must be left out, got weights: a {type(model).__name__} takes none."
         )
-    if data.names and not isinstance(data.X, list) and np.ndim(data.X) == 2:
+    if _has_columns(data.X, data.names):
         return model.fit(Samples(data.X, data.y, data.groups, data.weight, data.names))
     return model.fit(data.X, data.y, **extra)
 
@@ -183,5 +196,5 @@ def score_folds(
         part = replace(data.take(train), y=code[train])
         fitted = fit_model(clone(model), part)
         # a class may be missing in a fold whose groups hold all of it
-        probability[np.ix_(test, fitted.classes_)] = fitted.predict_proba(take_rows(data.X, test))
+        probability[np.ix_(test, fitted.classes_)] = fitted.predict_proba(data.show(test))
     return probability

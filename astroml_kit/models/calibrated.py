@@ -18,7 +18,6 @@ from ._wrapper import (
     fit_model,
     hold_out,
     score_folds,
-    take_rows,
 )
 
 
@@ -111,7 +110,7 @@ class CalibratedClassifier(ClassifierWrapper):
             self.model_ = fit_model(clone(model), data.take(rows))
             if len(self.model_.classes_) != len(classes):
                 raise ValueError("fraction must leave samples of every class to train on.")
-            p = self.model_.predict_proba(take_rows(data.X, held))
+            p = self.model_.predict_proba(data.show(held))
         weight = None if data.weight is None else data.weight[held]
         self.calibrator_ = Calibrator.fit(self.method, p, code[held], weight)
         self.classes_ = self.model_.classes_

@@ -18,7 +18,6 @@ from ._wrapper import (
     encode_labels,
     fit_model,
     hold_out,
-    take_rows,
 )
 
 
@@ -143,7 +142,7 @@ class ConformalClassifier(_Conformal, ClassifierWrapper):
         self.model_ = fit_model(clone(self._get_estimator()), data.take(rows))
         if self.model_.classes_.tolist() != classes.tolist():
             raise ValueError("fraction must leave samples of every class to train on.")
-        p = self.model_.predict_proba(take_rows(data.X, held))
+        p = self.model_.predict_proba(data.show(held))
         scores = 1 - p[np.arange(len(held)), code[held]]
         parts = [scores]
         if self.per_class:
@@ -242,7 +241,7 @@ class ConformalRegressor(RegressorMixin, _Conformal):
             data, None, fraction=float(self.fraction), seed=draw_seed(self.random_state)
         )
         self.model_ = fit_model(clone(self._get_estimator()), data.take(rows))
-        mean, scale = self._estimate(take_rows(data.X, held))
+        mean, scale = self._estimate(data.show(held))
         self.scores_ = [np.sort(np.abs(data.y[held] - mean) / scale)]
         self._store_shape(self.model_)
         return self

@@ -78,7 +78,7 @@ class LaplaceRegressor(RegressorMixin, Wrapper):
         self._store_shape(self.model_)
         target = self.model_._targets.transform(np.asarray(data.y, dtype=float)[:, None])[:, 0]
         line = BayesianRidge(max_iter=1000, tol=1e-6)
-        line.fit(self._find_features(data.X), target, data.weight)
+        line.fit(self._find_features(data.show()), target, data.weight)
         self.coef_, self.intercept_ = line.coef_, float(line.intercept_)
         self.covariance_, self.offset_ = line.sigma_, line.X_offset_
         self.noise_ = float(1 / np.sqrt(line.alpha_) * self._get_scale())

@@ -21,6 +21,7 @@ from ._wrapper import (
     encode_labels,
     fit_model,
     list_folds,
+    name_inputs,
     take_rows,
 )
 
@@ -179,7 +180,7 @@ class PseudoLabelClassifier(ClassifierWrapper):
     def _learn(self, few: Data, many: Any) -> None:
         n_splits = min(int(self.n_splits), int(np.bincount(few.y).min()))
         folds = list_folds(few, few.y, n_splits=n_splits, seed=draw_seed(self.random_state))
-        own = np.bincount(few.y) / len(few)
+        own, self._names = np.bincount(few.y) / len(few), few.names
         # every fold has a chain of its own: pseudo-labels that it learns from have not seen the
         # labels that it is judged by
         chains = [self._fit_with(few.take(train), None) for train, _ in folds]
@@ -217,7 +218,9 @@ class PseudoLabelClassifier(ClassifierWrapper):
             model, calibrator, loss = self._fit_with(few, pseudo), tried, new
             self.model_, self.calibrator_, self.improved_ = model, calibrator, True
         if self.shift and len(many):
-            self.priors_ = find_priors(self.calibrator_.apply(self.model_.predict_proba(many)), own)
+            self.priors_ = find_priors(
+                self.calibrator_.apply(self.model_.predict_proba(name_inputs(many, few.names))), own
+            )
         names = ("round", "n_pseudo", *(f"n_{label}" for label in self.classes_), "agreement",
                  "loss", "loss_gain", "gain_error", "accuracy", "kept")  # fmt: skip
         self.rounds_ = Table(rows=rows, names=names)
@@ -225,7 +228,7 @@ class PseudoLabelClassifier(ClassifierWrapper):
 
     def _label(self, model: Any, calibrator: Calibrator, many: Any) -> tuple[Any, np.ndarray]:
         """Return chosen samples with their guesses, and the guesses for all."""
-        p = calibrator.apply(_spread(model, many, len(self._own)))
+        p = calibrator.apply(_spread(model, name_inputs(many, self._names), len(self._own)))
         priors = find_priors(p, self._own) if self.shift else self._own
         p = shift_priors(p, self._own, priors)
         chosen, guess = self._choose(p, priors)
@@ -237,7 +240,7 @@ class PseudoLabelClassifier(ClassifierWrapper):
         """Return calibrated probabilities of held-out labels, a map per fold, and one of all."""
         raw = np.zeros((len(few), len(self.classes_)))
         for chain, (_, test) in zip(chains, folds, strict=True):
-            raw[test] = _spread(chain, take_rows(few.X, test), raw.shape[1])
+            raw[test] = _spread(chain, few.show(test), raw.shape[1])
         held, maps = np.zeros_like(raw), []
         for train, test in folds:
             weight = None if few.weight is None else few.weight[train]
