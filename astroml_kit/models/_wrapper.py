@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +13,10 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from sklearn.utils import get_tags
 from sklearn.utils.validation import (
     _check_sample_weight,
+    assert_all_finite,
     check_consistent_length,
     check_is_fitted,
+    column_or_1d,
     has_fit_parameter,
 )
 
@@ -75,10 +78,23 @@ def draw_seed(random_state: Any) -> int:
 
 def seed_model(model: Any, seed: int) -> Any:
     """Return an unfitted copy whose every random_state is drawn from a seed."""
+    return _seed(model, seed, lambda value: True)
+
+
+def complete_seeds(model: Any, seed: int) -> Any:
+    """Return an unfitted copy in which a random_state of None is drawn from a seed."""
+    return _seed(model, seed, lambda value: value is None)
+
+
+def _seed(model: Any, seed: int, wanted: Callable[[Any], bool]) -> Any:
     rng = np.random.RandomState(seed % 2**32)
     model = clone(model)
-    names = [n for n in sorted(model.get_params()) if n.rpartition("__")[2] == "random_state"]
-    return model.set_params(**{name: int(rng.randint(2**31 - 1)) for name in names})
+    names = {
+        name: int(rng.randint(2**31 - 1))
+        for name, value in sorted(model.get_params().items())
+        if name.rpartition("__")[2] == "random_state" and wanted(value)
+    }
+    return model.set_params(**names)
 
 
 class Wrapper(Carded, MetaEstimatorMixin, BaseEstimator):
@@ -109,12 +125,16 @@ class Wrapper(Carded, MetaEstimatorMixin, BaseEstimator):
             from sklearn.utils import check_array
 
             X = check_array(X, dtype=None, allow_nd=True, ensure_all_finite=False)
+        y = np.asarray(y)
+        y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+        if y.dtype.kind == "f":
+            assert_all_finite(y, input_name="y")
         check_consistent_length(X, y)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, np.zeros((len(y), 1)), dtype=np.float64, ensure_non_negative=True
             )
-        return Data(X, np.asarray(y), sample_weight, groups, names)
+        return Data(X, y, sample_weight, groups, names)
 
     def _store_shape(self, inner: Any) -> None:
         self.n_features_in_ = inner.n_features_in_

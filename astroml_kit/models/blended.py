@@ -12,7 +12,15 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_choice, check_real
-from ._wrapper import SMALLEST, ClassifierWrapper, draw_seed, encode_labels, fit_model, score_folds
+from ._wrapper import (
+    SMALLEST,
+    ClassifierWrapper,
+    complete_seeds,
+    draw_seed,
+    encode_labels,
+    fit_model,
+    score_folds,
+)
 
 
 class BlendedClassifier(ClassifierWrapper):
@@ -31,7 +39,7 @@ class BlendedClassifier(ClassifierWrapper):
     n_splits : int
         Folds.
     random_state : int, RandomState or None
-        For the folds.
+        For the folds, and for a random_state of None inside.
 
     Attributes
     ----------
@@ -87,7 +95,8 @@ class BlendedClassifier(ClassifierWrapper):
         data = self._open(X, y, sample_weight, groups)
         n_splits = int(self.n_splits)
         classes, code = encode_labels(data.y, least=n_splits)
-        models, seed = [model for _, model in self._list_estimators()], draw_seed(self.random_state)
+        seed = draw_seed(self.random_state)
+        models = [complete_seeds(model, seed) for _, model in self._list_estimators()]
         scores = np.stack(
             [score_folds(model, data, code, n_splits=n_splits, seed=seed) for model in models]
         )

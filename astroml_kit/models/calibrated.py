@@ -13,6 +13,7 @@ from .._validation import check_choice, check_real
 from ._calibrators import METHODS, Calibrator
 from ._wrapper import (
     ClassifierWrapper,
+    complete_seeds,
     draw_seed,
     encode_labels,
     fit_model,
@@ -41,7 +42,7 @@ class CalibratedClassifier(ClassifierWrapper):
     fraction : float
         What ``n_splits=1`` holds out.
     random_state : int, RandomState or None
-        For the splits.
+        For the splits, and for a random_state of None inside.
 
     Attributes
     ----------
@@ -100,7 +101,8 @@ class CalibratedClassifier(ClassifierWrapper):
         data = self._open(X, y, sample_weight, groups)
         n_splits = int(self.n_splits)
         classes, code = encode_labels(data.y, least=2 if n_splits == 1 else n_splits)
-        seed, model = draw_seed(self.random_state), self._get_estimator()
+        seed = draw_seed(self.random_state)
+        model = complete_seeds(self._get_estimator(), seed)
         if n_splits > 1:
             held = np.arange(len(data))
             p = score_folds(model, data, code, n_splits=n_splits, seed=seed)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.base import RegressorMixin, clone
+from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_choice, check_real
@@ -14,6 +14,7 @@ from ..samples import Samples
 from ._wrapper import (
     ClassifierWrapper,
     Wrapper,
+    complete_seeds,
     draw_seed,
     encode_labels,
     fit_model,
@@ -81,7 +82,7 @@ class ConformalClassifier(_Conformal, ClassifierWrapper):
     fraction : float
         What is held out.
     random_state : int, RandomState or None
-        For the split.
+        For the split, and for a random_state of None inside.
 
     Attributes
     ----------
@@ -136,10 +137,9 @@ class ConformalClassifier(_Conformal, ClassifierWrapper):
         self._check_parameters()
         data = self._open(X, y, sample_weight, groups)
         classes, code = encode_labels(data.y)
-        rows, held = hold_out(
-            data, code, fraction=float(self.fraction), seed=draw_seed(self.random_state)
-        )
-        self.model_ = fit_model(clone(self._get_estimator()), data.take(rows))
+        seed = draw_seed(self.random_state)
+        rows, held = hold_out(data, code, fraction=float(self.fraction), seed=seed)
+        self.model_ = fit_model(complete_seeds(self._get_estimator(), seed), data.take(rows))
         if self.model_.classes_.tolist() != classes.tolist():
             raise ValueError("fraction must leave samples of every class to train on.")
         p = self.model_.predict_proba(data.show(held))
@@ -182,7 +182,7 @@ class ConformalRegressor(RegressorMixin, _Conformal):
     fraction : float
         What is held out.
     random_state : int, RandomState or None
-        For the split.
+        For the split, and for a random_state of None inside.
 
     Attributes
     ----------
@@ -237,10 +237,9 @@ class ConformalRegressor(RegressorMixin, _Conformal):
         data = self._open(X, y, sample_weight, groups)
         if data.y.ndim != 1:
             raise ValueError(f"y must be one value per sample, got shape {data.y.shape}.")
-        rows, held = hold_out(
-            data, None, fraction=float(self.fraction), seed=draw_seed(self.random_state)
-        )
-        self.model_ = fit_model(clone(self._get_estimator()), data.take(rows))
+        seed = draw_seed(self.random_state)
+        rows, held = hold_out(data, None, fraction=float(self.fraction), seed=seed)
+        self.model_ = fit_model(complete_seeds(self._get_estimator(), seed), data.take(rows))
         mean, scale = self._estimate(data.show(held))
         self.scores_ = [np.sort(np.abs(data.y[held] - mean) / scale)]
         self._store_shape(self.model_)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_choice, check_real
@@ -17,6 +16,7 @@ from ._calibrators import METHODS, Calibrator
 from ._wrapper import (
     ClassifierWrapper,
     Data,
+    complete_seeds,
     draw_seed,
     encode_labels,
     fit_model,
@@ -60,7 +60,7 @@ class PseudoLabelClassifier(ClassifierWrapper):
     n_splits : int
         Folds of the labels, by group; fewer where a class has fewer labels.
     random_state : int, RandomState or None
-        For folds.
+        For folds, and for a random_state of None inside.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ class PseudoLabelClassifier(ClassifierWrapper):
             more = X_unlabelled.X if isinstance(X_unlabelled, Samples) else X_unlabelled
             many = _join(many, more)
         self.classes_, code = encode_labels(few.y)
-        few = replace(few, y=code)
+        few, self._names = replace(few, y=code), few.names
         self._learn(few, many)
         return self
 
@@ -178,8 +178,9 @@ class PseudoLabelClassifier(ClassifierWrapper):
         )
 
     def _learn(self, few: Data, many: Any) -> None:
+        self._seed = draw_seed(self.random_state)
         n_splits = min(int(self.n_splits), int(np.bincount(few.y).min()))
-        folds = list_folds(few, few.y, n_splits=n_splits, seed=draw_seed(self.random_state))
+        folds = list_folds(few, few.y, n_splits=n_splits, seed=self._seed)
         own, self._names = np.bincount(few.y) / len(few), few.names
         # every fold has a chain of its own: pseudo-labels that it learns from have not seen the
         # labels that it is judged by
@@ -250,7 +251,7 @@ class PseudoLabelClassifier(ClassifierWrapper):
 
     def _fit_with(self, few: Data, pseudo: Any) -> Any:
         if pseudo is None:
-            return fit_model(clone(self._get_estimator()), few)
+            return fit_model(complete_seeds(self._get_estimator(), self._seed), few)
         X, guess = pseudo
         weight = np.ones(len(few)) if few.weight is None else few.weight
         groups = None
@@ -264,7 +265,7 @@ class PseudoLabelClassifier(ClassifierWrapper):
             groups,
             few.names,
         )
-        return fit_model(clone(self._get_estimator()), both)
+        return fit_model(complete_seeds(self._get_estimator(), self._seed), both)
 
     def _choose(self, p: np.ndarray, priors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         best, guess = p.max(axis=1), p.argmax(axis=1)
@@ -313,8 +314,9 @@ def _measure(p: np.ndarray, few: Data) -> np.ndarray:
 
 def _spread(model: Any, X: Any, n_classes: int) -> np.ndarray:
     """Probabilities with a column for classes that the model has not met, too."""
-    p = np.zeros((len(X), n_classes))
-    p[:, model.classes_] = model.predict_proba(X)
+    own = model.predict_proba(X)
+    p = np.zeros((len(own), n_classes))
+    p[:, model.classes_] = own
     return p
 
 
