@@ -40,8 +40,8 @@ SEED = 2005  # of the quoted folds; development used 777
 TREES = PRESETS["magic", "image"]["derived"]
 NETWORK = {
     "hidden_layers": (128, 128), "activation": "silu", "dropout": 0.2, "l2": 0.1,
-    "learning_rate": 3e-3, "schedule": "plateau", "schedule_epochs": 4, "early_stopping": True, "validation_fraction": 0.1,
-    "n_iter_no_change": 12, "max_epochs": 80, "precision": "float32",
+    "learning_rate": 3e-3, "schedule": "plateau", "schedule_epochs": 4, "early_stopping": True,
+    "validation_fraction": 0.1, "n_iter_no_change": 12, "max_epochs": 80, "precision": "float32",
 }  # fmt: skip
 NOMINAL = 0.9
 LABELS = (40, 200)  # few labels, the rest of a training fold without
