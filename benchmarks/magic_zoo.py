@@ -89,7 +89,8 @@ def measure_sets(train: Samples, test: Samples, *, per_class: bool) -> tuple[np.
 def measure_few_labels(train: Samples, test: Samples, n_labels: int, seed: int) -> list[float]:
     """AUC of trees on few labels, AUC with pseudo-labels besides, and whether they were kept."""
     rng = np.random.default_rng(seed)
-    rows = rng.permutation(len(train))[:n_labels]
+    # in order: what is kept supervised is then the same model to the bit
+    rows = np.sort(rng.permutation(len(train))[:n_labels])
     y = np.full(len(train), -1)
     y[rows] = train.y[rows]
     alone = BDTClassifier(**SMALL_TREES).fit(train.X[rows], train.y[rows])
