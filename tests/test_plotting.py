@@ -221,3 +221,12 @@ def test_every_plot_makes_its_own_axes_and_takes_options(draw, options):
 def test_wrong_bins_are_refused(edges, counts, message):
     with pytest.raises(ValueError, match=message):
         plot_on_off(edges, counts, counts, alpha=1)
+
+
+def test_every_roc_has_a_style_of_its_own():
+    ax = Figure().subplots()
+    for number in range(5):
+        plot_roc([0, 0.1, 1], [0, 0.5 + 0.05 * number, 1], label=str(number), ax=ax)
+    curves = [line for line in ax.lines if line.get_label().isdigit()]
+    assert len(curves) == 5
+    assert len({line.get_color() for line in curves}) == 5

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, GREY = "#56B4E9", "#7A7A7A"
-SERIES = ((ORANGE, "o", "-"), (BLUE, "s", "--"), (GREEN, "^", "-."), (PURPLE, "D", ":"))
+SERIES: tuple[tuple[str, str, Any], ...] = (
+    (ORANGE, "o", "-"),
+    (BLUE, "s", "--"),
+    (GREEN, "^", "-."),
+    (PURPLE, "D", ":"),
+    (SKY, "v", (0, (5, 1))),
+    ("#e69f00", "P", (0, (3, 1, 1, 1))),
+)
 
 
 def get_axes(ax: Axes | None) -> Axes:

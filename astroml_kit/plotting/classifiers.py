@@ -53,8 +53,9 @@ def plot_roc(
     found = check_real("signal", signal, at_least=0, at_most=1 + ROUNDING)
     check_same_length(background=kept, signal=found)
     ax = get_axes(ax)
-    color, _, line = SERIES[(len(ax.lines) // 2) % len(SERIES)]
     new = not ax.lines
+    # the second line of an axis is that of no separation
+    color, _, line = SERIES[max(len(ax.lines) - 1, 0) % len(SERIES)]
     style: dict[str, Any] = {"color": color, "ls": line, "lw": 2, "label": label}
     positive = kept[kept > 0]
     lowest = max(positive.min(), 1e-6) if positive.size else 1e-3
