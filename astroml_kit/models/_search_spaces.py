@@ -65,10 +65,16 @@ SPACES: dict[str, dict[str, Any]] = {
 
 
 def choose_space(estimator: Any, space: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the space that was given, checked, or that of the estimator's class."""
+    """Return the space that was given, checked, or that of the estimator's class.
+
+    A member around another one, such as `DeepEnsemble`, has the space of what is inside.
+    """
     known = estimator.get_params()
     if space is None:
         name = type(estimator).__name__
+        inner = estimator.get_params(deep=False).get("estimator")
+        if name not in SPACES and inner is not None:
+            return {f"estimator__{key}": v for key, v in choose_space(inner, None).items()}
         if name not in SPACES:
             raise ValueError(
                 f"space must be given for a {name}; there are default spaces for {sorted(SPACES)}."

@@ -174,10 +174,21 @@ class Carded:
 def _list_changed(model: Any) -> dict[str, Any]:
     usual = type(model)().get_params(deep=False)
     return {
-        name: str(value) if hasattr(value, "get_params") else value
+        name: _write_parameter(value)
         for name, value in model.get_params(deep=False).items()
         if repr(value) != repr(usual.get(name))
     }
+
+
+def _write_parameter(value: Any) -> Any:
+    """Plain values as they are; estimators, paths and the like as text, on one line."""
+    if isinstance(value, list | tuple):
+        return tuple(_write_parameter(item) for item in value)
+    if isinstance(value, np.ndarray):
+        return tuple(value.tolist())
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return " ".join(str(value).split())
 
 
 def _find_limits(

@@ -429,6 +429,15 @@ def test_saved_again_it_is_the_same_file(case, files, tmp_path):
     check_same(ask(load_model(second), case), ask(get_fitted(case.name), case))
 
 
+@every_member
+def test_the_card_of_a_file_is_that_of_the_model(case, files):
+    card, again = get_fitted(case.name).card(), load_model(files[case.name]).card()
+    assert json.loads(json.dumps(card.to_dict()))["name"] == case.name
+    assert again.parameters.keys() == card.parameters.keys()
+    assert case.name in str(again)
+    assert f"<h2>{case.name}</h2>" in again.to_html()
+
+
 def mutate(content, rng, bait):
     """Yield damaged and hostile versions of a file, checksums made right where that is possible."""
     for _ in range(8):

@@ -220,6 +220,20 @@ def test_every_default_space_is_one_of_its_member():
         assert choose_space(getattr(zoo, name)(), None) == SPACES[name]
 
 
+def test_what_is_inside_is_tuned():
+    from astroml_kit.models import DeepEnsemble
+    from astroml_kit.models._search_spaces import choose_space
+
+    model = DeepEnsemble(BDTClassifier(random_state=1), n_members=2, random_state=1)
+    space = choose_space(model, None)
+    assert space == {f"estimator__{k}": v for k, v in SPACES["BDTClassifier"].items()}
+    samples = draw()
+    labelled = Samples(samples.X, y=(samples.X[:, 0] > 0).astype(int), groups=samples.groups)
+    small = {key: space[key] for key in ("estimator__max_leaves", "estimator__learning_rate")}
+    found = tune_model(model, labelled, space=small, n_trials=2, n_splits=2)
+    assert found.estimator.estimator.max_leaves == found.parameters["estimator__max_leaves"]
+
+
 def test_without_labels_the_models_own_score_counts():
     from astroml_kit.models import Autoencoder
 
