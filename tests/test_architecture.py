@@ -1,6 +1,7 @@
 """The rules of the house that a reviewer should not have to check by eye."""
 
 import ast
+import configparser
 import importlib
 import pkgutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import astroml_kit
 
 PACKAGE = Path(astroml_kit.__file__).parent
+ROOT = Path(__file__).parents[1]
 FLOORS = {
     "_validation": 0,
     "_registry": 0,
@@ -124,3 +126,14 @@ def test_import_is_light():
     code = f"import sys, astroml_kit; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_room_is_in_the_wheel():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    found = {
+        ".".join(file.parent.relative_to(ROOT).parts)
+        for file in (ROOT / "astroml_kit").rglob("__init__.py")
+    }
+    assert found - {"astroml_kit._catalogs"} == listed - {"astroml_kit._catalogs"}
