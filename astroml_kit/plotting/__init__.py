@@ -18,6 +18,8 @@
 `plot_forecast`                     a series and the distribution of what follows
 `plot_coverage`                     share of truths covered against the share promised
 `plot_history`                      losses of a training, and where overfitting begins
+`plot_transit`                      a light curve folded on a transit, with the fitted trapezoid
+`plot_recovery`                     share of injected planets that a search found
 ==================================  ================================================================
 
 Every function draws on ``ax`` or on new axes, returns the axes and never shows or saves them:
@@ -38,6 +40,7 @@ from .embeddings import plot_embedding, plot_images, plot_reconstructions
 from .maps import plot_significance_distribution, plot_significance_map
 from .sequences import plot_attention, plot_forecast
 from .training import plot_history
+from .transits import plot_recovery, plot_transit
 from .uncertainty import plot_coverage
 
 __all__ = [
@@ -51,6 +54,7 @@ __all__ = [
     "plot_images",
     "plot_on_off",
     "plot_reconstructions",
+    "plot_recovery",
     "plot_reliability",
     "plot_roc",
     "plot_scores",
@@ -58,4 +62,5 @@ __all__ = [
     "plot_significance_map",
     "plot_significance_per_run",
     "plot_theta_squared",
+    "plot_transit",
 ]

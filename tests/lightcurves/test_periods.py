@@ -1,0 +1,187 @@
+"""Periods: what astropy's exact method says, laws of noise, aliases named, real RR Lyrae."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.timeseries import LombScargle
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from astroml_kit.lightcurves import (
+    LightCurves,
+    compute_periodogram,
+    false_alarm_probability,
+    find_periods,
+    join_periods,
+    read_lightcurves,
+)
+from astroml_kit.lightcurves._harmonics import fit_harmonics, measure_dispersion
+
+DATA = os.environ.get("ASTROML_KIT_DATA")
+KNOWN = {"unit": "mag", "time_format": "mjd", "time_scale": "utc"}
+
+
+def observe(period, *, n=120, days=200, shape=np.sin, noise=0.05, seed=1, bands=1, nightly=False):
+    rng = np.random.default_rng(seed)
+    time = np.sort(rng.uniform(0, days, n))
+    if nightly:
+        time = np.round(time) + rng.normal(0, 0.04, n)
+    band = rng.integers(bands, size=n)
+    value = 15 + band + (1 - 0.2 * band) * shape(2 * np.pi * time / period)
+    value += noise * rng.normal(size=n)
+    return LightCurves.from_columns(
+        name=["star"] * n, time=time, value=value, error=np.full(n, max(noise, 0.01)),
+        band=np.array(list("gri"))[band] if bands > 1 else None, **KNOWN,
+    )  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.3, 20), st.integers(0, 1000), st.integers(1, 3))
+def test_a_sine_is_found(period, seed, bands):
+    found = find_periods(observe(period, seed=seed, bands=bands), n_candidates=1)
+    # a tenth of a peak's width, and more where noise moves it
+    assert abs(1 / found["period"][0].value - 1 / period) < 0.1 / 200
+    assert found["p_false_alarm"][0] < 1e-6
+    assert found["dispersion"][0] < 0.3
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000), st.floats(-3000, 3000), st.floats(0.01, 100))
+def test_zero_points_and_scales_of_values_and_times_do_not_matter(seed, shift, scale):
+    curves = observe(1.7, seed=seed)
+    moved = LightCurves.from_columns(
+        name=["star"] * len(curves.time), time=curves.time + np.round(shift),
+        value=curves.value * scale + shift, error=curves.error * scale, **KNOWN,
+    )  # fmt: skip
+    one, two = (find_periods(c, n_candidates=1)["period"][0].value for c in (curves, moved))
+    assert one == pytest.approx(two, rel=1e-7)
+
+
+@pytest.mark.parametrize("n_terms", [1, 3])
+def test_power_is_that_of_the_exact_method_of_astropy(n_terms):
+    curves = observe(1.7, n=60, days=30)
+    periodogram = compute_periodogram(curves, period_min=0.5, n_terms=n_terms)
+    # power does not depend on the scale of the band, only on how errors compare
+    exact = LombScargle(curves.time, curves.value, 1.0, nterms=n_terms).power(
+        periodogram.frequency, method="chi2"
+    )
+    np.testing.assert_allclose(periodogram.power, exact, atol=1e-5)
+    assert periodogram.best_period == pytest.approx(1.7, rel=0.01)
+
+
+def test_false_alarm_probability_is_that_of_astropy_and_holds_for_noise():
+    rng = np.random.default_rng(3)
+    time = np.sort(rng.uniform(0, 100, 80))
+    reference = LombScargle(time, rng.normal(size=80), 1.0)
+    last = reference.autofrequency(maximum_frequency=3.0)[-1]
+    for power in (0.15, 0.2, 0.3, 0.5):
+        ours = false_alarm_probability(power, n_steps=80, spread=time.std(), frequency_max=last)
+        theirs = reference.false_alarm_probability(power, maximum_frequency=3.0)
+        assert ours == pytest.approx(theirs, rel=1e-6)
+    p = []
+    for _ in range(200):
+        curve = LightCurves.from_columns(
+            name=["n"] * 80, time=time, value=rng.normal(size=80), **KNOWN
+        )
+        p.append(compute_periodogram(curve, period_min=1 / 3).false_alarm_probability)
+    # never more false alarms than said, and not many fewer: 10 % of 200 is 20 +- 4.2
+    assert 6 <= np.sum(np.array(p) < 0.1) <= 33
+
+
+def test_shuffles_agree_with_the_formula_for_noise_and_find_signals():
+    signal = find_periods(observe(1.7), n_bootstrap=19, rng=1, n_candidates=1)
+    assert signal["p_bootstrap"][0] == pytest.approx(1 / 20)
+    rng = np.random.default_rng(5)
+    p = []
+    for seed in range(12):
+        noise = LightCurves.from_columns(
+            name=["n"] * 50, time=rng.uniform(0, 60, 50), value=rng.normal(size=50), **KNOWN
+        )
+        p.append(find_periods(noise, n_bootstrap=9, rng=seed, n_candidates=1)["p_bootstrap"][0])
+    assert 0.25 < np.mean(p) < 0.85
+
+
+def test_aliases_are_named():
+    found = find_periods(observe(0.61, nightly=True, noise=0.3), n_candidates=6, period_min=0.2)
+    assert found["period"][0].value == pytest.approx(0.61, rel=1e-3)
+    assert "day" in found["alias"][1:].tolist()
+
+    def eclipses(angle):
+        return np.abs(np.sin(angle / 2)) - 0.25 * np.cos(angle / 2)
+
+    found = find_periods(observe(3.1, shape=eclipses, noise=0.02, n=200), n_candidates=4)
+    assert found["period"][0].value == pytest.approx(6.2, rel=1e-3)
+    assert "half" in found["alias"].tolist()
+    assert find_periods(observe(1.0, n=300), n_candidates=1)["alias"][0] == "day"
+
+
+def test_dispersion_of_noise_is_one_and_of_a_step_is_nothing():
+    rng = np.random.default_rng(1)
+    time = rng.uniform(0, 100, 3000)
+    noise = measure_dispersion(time, rng.normal(size=3000), np.array([0.7]), 10)
+    assert noise[0] == pytest.approx(1, abs=0.05)
+    step = np.floor((time * 0.7 % 1) * 10)
+    assert measure_dispersion(time, step, np.array([0.7]), 10)[0] == pytest.approx(0, abs=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 4), st.integers(1, 3))
+def test_harmonics_are_what_least_squares_gives(seed, n_terms, n_bands):
+    rng = np.random.default_rng(seed)
+    n = 60
+    time, value, weight = rng.uniform(0, 30, n), rng.normal(size=n), rng.uniform(0.5, 2, n)
+    band = np.arange(n) % n_bands
+    ridge = rng.uniform(0.1, 3, n_terms)
+    angle = 2 * np.pi * np.outer(time * 0.37, np.arange(1, n_terms + 1))
+    waves = np.stack([np.cos(angle), np.sin(angle)], axis=2).reshape(n, -1)
+    design = np.column_stack([band[:, None] == np.arange(n_bands), waves])
+    penalty = np.diag(np.concatenate([np.zeros(n_bands), np.repeat(ridge, 2)]))
+    normal = design.T @ (design * weight[:, None]) + penalty
+    solved = np.linalg.solve(normal, design.T @ (weight * value))
+    expected = np.sum(weight * (value - design @ solved) ** 2) + solved @ penalty @ solved
+    chi, half = fit_harmonics(time, value, weight, band, n_bands, np.array([0.37]), ridge)
+    assert chi[0] == pytest.approx(expected, rel=1e-8)
+    assert half[0] == pytest.approx(0.5 * np.linalg.slogdet(normal)[1], rel=1e-8)
+
+
+def test_short_and_constant_curves_are_named_or_answered():
+    curves = LightCurves.from_columns(
+        name=["few"] * 5 + ["flat"] * 20, time=np.arange(25.0), value=np.ones(25), **KNOWN
+    )
+    found = find_periods(curves, n_candidates=1)
+    assert found.meta["too_short"] == ["few"]
+    assert found["name"].tolist() == ["flat"]
+    joined = join_periods(curves, found)
+    assert np.isnan(joined["few"].meta["period"])
+    empty = find_periods(curves.select([0]))
+    assert len(empty) == 0
+    assert empty["period"].unit == "day"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"period_min": 0}, "period_min must be finite and > 0"),
+     ({"period_min": 500}, "period_max must be"),
+     ({"period_min": 1e-6}, "which needs .* Raise period_min"),
+     ({"n_candidates": 0}, "n_candidates must be"), ({"n_peaks": 0}, "n_peaks must be")],
+)  # fmt: skip
+def test_what_cannot_be_searched_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        find_periods(observe(1.7), **options)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA, reason="set ASTROML_KIT_DATA to the folder with sdss-s82-rrlyrae")
+def test_rr_lyrae_of_stripe_82():
+    folder = Path(DATA) / "sdss-s82-rrlyrae"
+    truth = np.genfromtxt(
+        folder / "periods.csv", delimiter=",", names=True, dtype=None, encoding=None
+    )
+    truth = dict(zip(truth["Num"].astype(str), truth["Per"], strict=True))
+    curves = read_lightcurves(folder / "light-curves", time_format="mjd", time_scale="utc")[:60]
+    found = find_periods(curves, period_min=0.2, period_max=1.2, n_candidates=1)
+    right = [abs(p / truth[n] - 1) < 1e-4
+             for n, p in zip(found["name"], found["period"].value, strict=True)]  # fmt: skip
+    assert np.mean(right) >= 0.85
