@@ -142,7 +142,7 @@ def test_times_are_copied_from_real_ones():
 
 
 def test_a_supernova_follows_a_template_of_sncosmo():
-    sncosmo = pytest.importorskip("sncosmo", reason="a peer: pip install sncosmo")
+    sncosmo = pytest.importorskip("sncosmo", reason="extra lightcurves")
     phase, wave = np.linspace(-20, 50, 71), np.linspace(3000, 9000, 50)
     shape = np.exp(-0.5 * (phase / 10) ** 2)[:, None] * np.ones(50)
     source = sncosmo.TimeSeriesSource(phase, wave, shape)

@@ -45,8 +45,8 @@ def simulate_lightcurves(
     noise : bool
         False returns the light without errors or outliers.
     supernova_source : "bazin", str or sncosmo.Source
-        Other than "bazin": what `sncosmo.Model` takes, such as "salt3" (sncosmo is installed
-        apart, and loads its templates from the network).
+        Other than "bazin": what `sncosmo.Model` takes, such as "salt3" (sncosmo loads
+        its templates from the network).
     random_state : Generator, int or None
         One seed gives the same curves bit for bit; those of one kind do not depend on how many
         of another there are, but do on the order of the kinds.

@@ -227,7 +227,7 @@ PASSBANDS = {"V": "bessellv", "g": "ztfg", "r": "ztfr", "i": "ztfi", "Kp": "kepl
 
 def make_template_supernova(source: Any) -> Kind:
     """Supernova from a spectral template of sncosmo, each band relative to its own maximum."""
-    sncosmo = import_extra("sncosmo", extra="sncosmo")
+    sncosmo = import_extra("sncosmo", extra="lightcurves")
 
     def draw(n: int, rng: np.random.Generator, survey: Survey) -> Truth:
         return {
