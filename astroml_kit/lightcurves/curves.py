@@ -36,7 +36,11 @@ class LightCurve:
         Which steps not to use; they stay where they are.
     name : str
     meta : mapping
-        Whatever else is known: position, label, origin.
+        Whatever else is known: position, label, origin; ``limit_confidence``, where the file says
+        it, is what a limit holds at.
+    limit : ndarray of bool, shape (n,), optional
+        Steps whose value is an upper limit. They are masked too, so that whatever knows nothing
+        of limits leaves them out; a model of censored data reads this.
     """
 
     time: Time
@@ -46,14 +50,17 @@ class LightCurve:
     mask: np.ndarray | None = None
     name: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
+    limit: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         mask = np.zeros(len(self.time), dtype=bool) if self.mask is None else np.asarray(self.mask)
         object.__setattr__(self, "mask", mask.astype(bool))
         object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
         check_same_length(
-            time=self.time, value=self.value, error=self.error, band=self.band, mask=self.mask
-        )
+            time=self.time, value=self.value, error=self.error, band=self.band, mask=self.mask,
+            limit=self.limit,
+        )  # fmt: skip
+        _mask_limits(self)
         if self.error is not None and self.error.unit != self.value.unit:
             raise ValueError(
                 f"error must be in the unit of value, {self.value.unit}, got {self.error.unit}."
@@ -67,10 +74,14 @@ class LightCurve:
         """Steps that are not used."""
         return int(np.asarray(self.mask).sum())
 
+    @property
+    def n_limits(self) -> int:
+        """Steps whose value is an upper limit; they count among the masked."""
+        return 0 if self.limit is None else int(self.limit.sum())
+
     def __str__(self) -> str:
         text = f"{self.name or 'light curve'}: {len(self)} steps"
-        if self.n_masked:
-            text += f", {self.n_masked} masked"
+        text += _count_masked(self.n_masked, self.n_limits)
         if self.band is not None:
             text += f", bands {', '.join(map(str, np.unique(self.band)))}"
         if len(self):
@@ -80,12 +91,14 @@ class LightCurve:
 
     def select(self, rows: Any) -> LightCurve:
         """Return some of the steps: a boolean mask, indices or a slice."""
-        error, band, mask = (
-            None if part is None else part[rows] for part in (self.error, self.band, self.mask)
+        error, band, mask, limit = (
+            None if part is None else part[rows]
+            for part in (self.error, self.band, self.mask, self.limit)
         )
         return replace(
-            self, time=self.time[rows], value=self.value[rows], error=error, band=band, mask=mask
-        )
+            self, time=self.time[rows], value=self.value[rows], error=error, band=band, mask=mask,
+            limit=limit,
+        )  # fmt: skip
 
     def drop_masked(self) -> LightCurve:
         """Return the steps that are used."""
@@ -94,7 +107,7 @@ class LightCurve:
     def to_table(self) -> QTable:
         """Return one row per step, for astropy and for eyes."""
         table = QTable({"time": self.time, "value": self.value})
-        for name in ("error", "band", "mask"):
+        for name in ("error", "band", "mask", "limit"):
             if (column := getattr(self, name)) is not None:
                 table[name] = column
         table.meta.update(self.meta, name=self.name)
@@ -124,6 +137,8 @@ class LightCurves(Sequence[LightCurve]):
     time_format : {"mjd", "jd", "btjd", "bkjd"}
     time_scale : {"utc", "tdb", "tt", "tai", "tcb", "tcg", "ut1"}
     bands : tuple of str
+    limit : ndarray of bool, shape (n_steps,), optional
+        Steps whose value is an upper limit; they are masked too, see `LightCurve`.
 
     Examples
     --------
@@ -145,6 +160,14 @@ class LightCurves(Sequence[LightCurve]):
     time_format: str
     time_scale: str
     bands: tuple[str, ...] = ()
+    limit: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        check_same_length(
+            time=self.time, value=self.value, error=self.error, band=self.band, mask=self.mask,
+            limit=self.limit,
+        )  # fmt: skip
+        _mask_limits(self)
 
     @classmethod
     def from_columns(
@@ -156,6 +179,7 @@ class LightCurves(Sequence[LightCurve]):
         error: Any = None,
         band: Any = None,
         mask: Any = None,
+        limit: Any = None,
         unit: str,
         time_format: str,
         time_scale: str,
@@ -163,7 +187,8 @@ class LightCurves(Sequence[LightCurve]):
         """Sort steps by object and time.
 
         Steps whose time is not finite are refused; those whose value or error is not, or whose
-        error is not above 0, are masked.
+        error is not above 0, are masked, and so are upper limits. A limit without a value is
+        none.
 
         Raises
         ------
@@ -176,7 +201,9 @@ class LightCurves(Sequence[LightCurve]):
         if time_scale not in SCALES:
             raise ValueError(f"time_scale must be one of {list(SCALES)}, got {time_scale!r}.")
         u.Unit(unit)
-        check_same_length(name=name, time=time, value=value, error=error, band=band, mask=mask)
+        check_same_length(
+            name=name, time=time, value=value, error=error, band=band, mask=mask, limit=limit
+        )
         days = np.asarray(time, dtype=np.float64)
         if not np.isfinite(days).all():
             raise ValueError(
@@ -193,6 +220,9 @@ class LightCurves(Sequence[LightCurve]):
         if error is not None:
             errors = np.asarray(error, dtype=np.float64)[order]
             bad |= ~(np.isfinite(errors) & (errors > 0))
+        limits = None
+        if limit is not None:
+            limits = np.asarray(limit, dtype=bool)[order] & np.isfinite(values)
         bands: tuple[str, ...] = ()
         codes = None
         if band is not None:
@@ -201,7 +231,7 @@ class LightCurves(Sequence[LightCurve]):
         offsets = np.searchsorted(code[order], np.arange(len(names) + 1))
         return cls(
             days[order], values, errors, codes, bad, offsets, Table({"name": names}), unit,
-            time_format, time_scale, bands,
+            time_format, time_scale, bands, limits,
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -222,10 +252,14 @@ class LightCurves(Sequence[LightCurve]):
         """Steps that are not used."""
         return int(self.mask.sum())
 
+    @property
+    def n_limits(self) -> int:
+        """Steps whose value is an upper limit; they count among the masked."""
+        return 0 if self.limit is None else int(self.limit.sum())
+
     def __str__(self) -> str:
         text = f"{len(self)} light curves, {len(self.time)} steps in {self.unit}"
-        if self.n_masked:
-            text += f", {self.n_masked} masked"
+        text += _count_masked(self.n_masked, self.n_limits)
         if self.bands:
             text += f", bands {', '.join(self.bands)}"
         return f"{text}, time {self.time_format} {self.time_scale}"
@@ -264,6 +298,7 @@ class LightCurves(Sequence[LightCurve]):
             self.mask[rows],
             str(row["name"]),
             {key: row[key] for key in self.objects.colnames if key != "name"},
+            None if self.limit is None else self.limit[rows],
         )
 
     def select(self, objects: Any) -> LightCurves:
@@ -274,10 +309,12 @@ class LightCurves(Sequence[LightCurve]):
         n = self.n_steps[chosen]
         offsets = np.concatenate([[0], np.cumsum(n)])
         rows = np.repeat(self.offsets[chosen] - offsets[:-1], n) + np.arange(offsets[-1])
-        error, band = (None if part is None else part[rows] for part in (self.error, self.band))
+        error, band, limit = (
+            None if part is None else part[rows] for part in (self.error, self.band, self.limit)
+        )
         return replace(
             self, time=self.time[rows], value=self.value[rows], error=error, band=band,
-            mask=self.mask[rows], offsets=offsets, objects=self.objects[chosen],
+            mask=self.mask[rows], offsets=offsets, objects=self.objects[chosen], limit=limit,
         )  # fmt: skip
 
     def add_columns(self, table: Table, *, name: str = "name") -> LightCurves:
@@ -306,3 +343,16 @@ class LightCurves(Sequence[LightCurve]):
             if column != name:
                 joined[column] = rows[column]
         return replace(self, objects=joined)
+
+
+def _mask_limits(curves: LightCurve | LightCurves) -> None:
+    """Keep the promise that a limit is masked, whoever made the object."""
+    if curves.limit is not None:
+        limit = np.asarray(curves.limit, dtype=bool)
+        object.__setattr__(curves, "limit", limit)
+        object.__setattr__(curves, "mask", np.asarray(curves.mask) | limit)
+
+
+def _count_masked(n_masked: int, n_limits: int) -> str:
+    text = f", {n_masked} masked" if n_masked else ""
+    return f"{text}, {n_limits} upper limits" if n_limits else text

@@ -20,7 +20,7 @@ SUFFIXES = (".csv", ".parquet")
 META = b"astroml_kit"
 # What a column's name says of the zero point of its time; its scale nobody can guess.
 FORMATS = tuple(OFFSETS)
-STEPS = ("time", "value", "error", "band", "mask")
+STEPS = ("time", "value", "error", "band", "mask", "limit")
 
 
 def read_lightcurves(
@@ -200,7 +200,7 @@ def write_lightcurves(curves: LightCurves, path: str | os.PathLike[str]) -> Path
         raise ValueError(f"path must end in '.parquet', got {path.name}.")
     offsets = pa.array(curves.offsets.astype(np.int32))
     steps = {"time": curves.time, "value": curves.value, "error": curves.error,
-             "band": curves.band, "mask": curves.mask}  # fmt: skip
+             "band": curves.band, "mask": curves.mask, "limit": curves.limit}  # fmt: skip
     nested = {k: pa.ListArray.from_arrays(offsets, pa.array(v)) for k, v in steps.items()
               if v is not None}  # fmt: skip
     inner = pa.StructArray.from_arrays(list(nested.values()), names=list(nested))
@@ -243,5 +243,5 @@ def _read_nested(path: Path) -> LightCurves | None:
     return LightCurves(
         flat["time"], flat["value"], flat.get("error"), flat.get("band"), flat["mask"],
         offsets - offsets[0], objects, kept["unit"], kept["time_format"], kept["time_scale"],
-        tuple(kept["bands"]),
+        tuple(kept["bands"]), flat.get("limit"),
     )  # fmt: skip

@@ -166,3 +166,28 @@ def test_real_collections():
     )
     assert len(rrlyrae) == 483
     assert set(rrlyrae.bands) == set("ugriz")
+
+
+def test_upper_limits_are_masked_counted_and_kept(tmp_path):
+    curves = LightCurves.from_columns(
+        name=["a", "b", "a", "b"], time=[58002, 58001, 58001, 58002], value=[2.0, 5.0, np.nan, 4.0],
+        error=[np.nan, 0.1, 0.1, 0.1], limit=[1, 0, 1, 0], **KNOWN,
+    )  # fmt: skip
+    assert curves.limit.tolist() == [False, True, False, False], "a limit without a value is none"
+    assert curves.mask.tolist() == [True, True, False, False]
+    assert "2 masked, 1 upper limits" in str(curves)
+    assert "2 masked, 1 upper limits" in str(curves["a"])
+    assert curves.select([1, 0]).limit.tolist() == [False, False, False, True]
+    one = curves["a"]
+    assert one.to_table()["limit"].tolist() == [False, True]
+    assert one.select([1]).n_limits == 1
+    assert one.drop_masked().n_limits == 0
+    again = read_lightcurves(write_lightcurves(curves, tmp_path / "c.parquet"))
+    np.testing.assert_array_equal(again.limit, curves.limit)
+    time = Time([1.0, 2.0], format="mjd", scale="utc")
+    alone = LightCurve(time, [1.0, 2.0] * u.mag, limit=[False, True])
+    assert alone.mask.tolist() == [False, True]
+    assert alone.n_limits == 1
+    with pytest.raises(ValueError, match="lengths must be equal"):
+        LightCurve(time, [1.0, 2.0] * u.mag, limit=[True])
+    assert draw(np.random.default_rng(1)).n_limits == 0
