@@ -8,7 +8,7 @@ from .injection import (
     match_transits,
     measure_recovery,
 )
-from .io import read_lightcurves, write_lightcurves
+from .io import iter_lightcurves, read_lightcurves, write_lightcurves
 from .periods import (
     Periodogram,
     compute_periodogram,
@@ -31,6 +31,7 @@ __all__ = [
     "find_transits",
     "flatten_transits",
     "inject_transits",
+    "iter_lightcurves",
     "join_lightcurves",
     "join_periods",
     "make_vetting_samples",

@@ -1,65 +1,85 @@
-"""Light curves from tables and folders of tables, and to nested Parquet and back."""
+"""The gate: light curves from files of many kinds, all at once or in chunks, and to Parquet."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-from astropy.table import Table
+from .._validation import check_choice
+from ._chunks import LightCurveChunks, find_chunks
+from ._formats import list_files, read_collection, read_own_file
+from ._nested import write_nested
+from ._steps import ReadOptions, zero_point
+from .curves import SCALES, LightCurves
 
-from .._validation import check_columns
-from .curves import OFFSETS, LightCurves
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-SUFFIXES = (".csv", ".parquet")
-META = b"astroml_kit"
-# What a column's name says of the zero point of its time; its scale nobody can guess.
-FORMATS = tuple(OFFSETS)
-STEPS = ("time", "value", "error", "band", "mask", "limit")
+PathLike = str | os.PathLike[str]
 
 
 def read_lightcurves(
-    path: str | os.PathLike[str],
+    path: PathLike | Iterable[PathLike],
     *,
-    unit: str = "mag",
+    unit: str | None = None,
     time_format: str | None = None,
     time_scale: str | None = None,
     columns: Mapping[str, str] | None = None,
+    names: str = "column",
+    quality: str | int = "default",
+    flux: str | None = None,
+    aperture: int = 0,
 ) -> LightCurves:
-    r"""Read a long table, a folder of tables, or what `write_lightcurves` wrote.
+    r"""Read light curves from a file, several files, or all files of a folder.
+
+    The content of a file says what it is, not the end of its name: Kepler, K2 and TESS light
+    curves and target pixels, other FITS tables with their time system; ZTF as IRSA gives it;
+    OGLE, ASAS-3 and AGN Watch columns; the Fermi Light Curve Repository; VO tables; CSV, ECSV,
+    IPAC and Parquet tables of steps; nested Parquet with one row per object; JSON with lists.
+    Any of the text may be gzipped.
 
     Parameters
     ----------
-    path : path-like
-        A CSV or Parquet file with one row per step and a column that names its object; or a
-        folder of such files, one per object, whose names name the objects.
-    unit : str
-        Of values and errors.
-    time_format : {"mjd", "jd", "btjd", "bkjd"}, optional
-        Zero point of the times. Only a column named like one of these says it by itself.
-    time_scale : {"utc", "tdb", ...}
-        Never guessed: barycentric dates of space missions are "tdb", dates of most ground-based
-        surveys "utc".
+    path : path-like or iterable of path-like
+        A table with one row per step, of one object or with a column that names it; a file of one
+        object; several files; or a folder of them.
+    unit : str, optional
+        To have values in, where a file says its own; what they are in, where it does not.
+    time_format : {"mjd", "jd", "btjd", "bkjd"} or like "jd-2450000", optional
+        Zero point of the times: to have them in where a file says its own, which columns called
+        mjd, jd, hjd, bjd, btjd or bkjd do; else what they are in. Without whole Julian dates,
+        "jd-2450000" becomes "mjd".
+    time_scale : {"utc", "tdb", ...}, optional
+        Needed where a file does not say it, and never guessed: barycentric dates of space
+        missions are "tdb", dates of most ground-based surveys "utc".
     columns : mapping, optional
-        From names in the file to ``name``, ``time``, ``value``, ``error``, ``band``. Known without
-        it: obj_id, oid, id; mjd, jd, btjd, bkjd; mag, flux; magerr, mag_err, flux_err; filter.
+        From names in the file to ``name``, ``time``, ``value``, ``error``, ``band``, ``mask``
+        (true: not to be used), ``limit`` or ``quality``. The usual names are known without it. A
+        file without a header has the columns "col1", "col2" and so on; two or three of them are
+        time, value and error.
+    names : {"column", "file"}
+        What names the objects: the column of names, or else the file; or the file in any case,
+        one object per file (the filters of a ZTF star have numbers of their own).
+    quality : {"default", "any", "none"} or int
+        Which quality flags mask a step: those after which a measurement is of no use, any, none,
+        or these bits. ASAS grades: D, all but A, none.
+    flux : str, optional
+        Column of a FITS table: "pdcsap" and "sap" of Kepler and TESS, or its name.
+    aperture : {0, 1, 2, 3, 4}
+        Of ASAS, from the smallest to the largest: for stars of 12 mag and fainter to 8 mag.
 
     Returns
     -------
     LightCurves
-        ``objects.meta["skipped"]`` holds the files of a folder that could not be read, with the
-        reason: the others are there.
+        ``objects`` has what the files say of each object, such as ra, dec, target or mission.
+        ``objects.meta`` has ``skipped``: files that could not be read, with the reason;
+        ``masked``: how many steps are masked, by reason; ``dropped``: rows without a time, which
+        are gaps; ``readers``: how many files each reader read; ``time_reference``: barycentric or
+        heliocentric, where it is said.
 
     Raises
     ------
     ValueError
-        For columns that are missing, a time whose format or scale is not said, and a folder
-        without a readable file.
+        For a file that is damaged, lacks columns, or leaves open what its times or units are,
+        and when no file of a folder can be read.
     OSError
         When the path is not there.
 
@@ -73,110 +93,78 @@ def read_lightcurves(
     ...     curves = read_lightcurves(folder, time_scale="utc")
     >>> print(curves)
     1 light curves, 2 steps in mag, 1 masked, bands g, time mjd utc
+    >>> curves.objects.meta["masked"]
+    {'value not finite': 1}
     """
-    path = Path(path)
-    files = [path]
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
-        if not files:
-            raise ValueError(f"path must be a folder with files of {list(SUFFIXES)}, got {path}.")
-    elif path.suffix not in SUFFIXES:
-        raise ValueError(f"path must end in one of {list(SUFFIXES)}, got {path.name}.")
-    if not path.is_dir() and path.suffix == ".parquet" and (nested := _read_nested(path)):
-        return nested
-    parts, skipped = [], {}
-    for file in files:
-        try:
-            frame = _read_table(file, columns or {}, time_format)
-        except (ValueError, OSError) as error:
-            if not path.is_dir():
-                raise
-            skipped[file.name] = " ".join(str(error).split())
-            continue
-        if path.is_dir():
-            frame["name"] = file.stem
-        parts.append(frame)
-    if not parts:
-        first, reason = next(iter(skipped.items()))
-        raise ValueError(f"path must hold readable files, got none: {first}: {reason}")
-    curves = _join(parts, unit, time_scale)
-    curves.objects.meta["skipped"] = skipped
-    return curves
-
-
-KNOWN = {
-    "obj_id": "name", "oid": "name", "id": "name", "object": "name",
-    "mag": "value", "flux": "value", "magnitude": "value",
-    "magerr": "error", "mag_err": "error", "flux_err": "error", "e_mag": "error",
-    "filter": "band", "filtercode": "band",
-}  # fmt: skip
-
-
-def _read_table(file: Path, columns: Mapping[str, str], time_format: str | None) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        frame = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
-    except (ValueError, UnicodeError) as error:
-        raise ValueError(f"{file.name} must be a whole table: {error}") from error
-    check_columns(frame.columns, columns, where=file.name)
-    renamed: dict[str, str] = dict(columns)
-    for column in frame.columns:
-        target = KNOWN.get(str(column).lower(), str(column).lower())
-        if target in FORMATS:
-            time_format, target = time_format or target, "time"
-        taken = {*renamed.values(), *map(str, frame.columns)} - {str(column)}
-        if column not in renamed and target not in taken:
-            renamed[column] = target
-    frame = frame.rename(columns=renamed)
-    check_columns(frame.columns, ("time", "value"), where=file.name)
-    if time_format is None:
-        raise ValueError(
-            f"time_format must be one of {list(FORMATS)} for {file.name}, whose column does not "
-            "say it, got None. Look it up in the documentation of the data."
-        )
-    wanted = [name for name in ("name", *STEPS) if name in frame.columns]
-    frame = frame[wanted].copy()
-    for name in ("time", "value", "error"):
-        if name in frame:
-            frame[name] = pd.to_numeric(frame[name], errors="raise").astype(float)
-    lost = ~np.isfinite(frame["time"])
-    if lost.any():
-        raise ValueError(
-            f"{file.name} must have a time in every row, got {int(lost.sum())} without."
-        )
-    frame.attrs["time_format"] = time_format
-    return frame
-
-
-def _join(parts: list[pd.DataFrame], unit: str, time_scale: str | None) -> LightCurves:
-    import pandas as pd
-
-    formats = {part.attrs["time_format"] for part in parts}
-    if len(formats) > 1:
-        raise ValueError(f"files must have times of one format, got {sorted(formats)}.")
-    if time_scale is None:
-        raise ValueError(
-            "time_scale must be said, got None: 'tdb' for barycentric dates of space missions, "
-            "'utc' for most ground-based surveys."
-        )
-    optional = [name for name in ("error", "band") if all(name in part for part in parts)]
-    frame = pd.concat([part[["time", "value", *optional]] for part in parts], ignore_index=True)
-    names = np.concatenate(
-        [part["name"] if "name" in part else np.zeros(len(part), dtype=int) for part in parts]
+    options = _gather_options(
+        unit, time_format, time_scale, columns, names, quality, flux, aperture
     )
-    return LightCurves.from_columns(
-        name=names,
-        time=frame["time"],
-        value=frame["value"],
-        unit=unit,
-        time_format=formats.pop(),
-        time_scale=time_scale,
-        **{name: frame[name] for name in optional},
+    files, is_single = _find_files(path)
+    if is_single and (own := read_own_file(files[0])):
+        return own
+    return read_collection(files, options, strict=is_single)
+
+
+def iter_lightcurves(
+    path: PathLike | Iterable[PathLike],
+    *,
+    chunk_size: int = 500,
+    unit: str | None = None,
+    time_format: str | None = None,
+    time_scale: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    names: str = "column",
+    quality: str | int = "default",
+    flux: str | None = None,
+    aperture: int = 0,
+) -> LightCurveChunks:
+    r"""Read light curves in chunks, so that a collection of any size passes through memory.
+
+    Parameters
+    ----------
+    path : path-like or iterable of path-like
+        A folder or list of files, of which each chunk has ``chunk_size``; nested Parquet, read by
+        groups of rows; or a long table whose rows of an object lie together. Any other file is
+        read whole and handed out in chunks.
+    chunk_size : int
+        Objects, or files, per chunk.
+    unit, time_format, time_scale, columns, names, quality, flux, aperture
+        As in `read_lightcurves`.
+
+    Returns
+    -------
+    LightCurveChunks
+        Iterating gives `LightCurves` in an order that is always the same; all have the unit and
+        time of the first file that can be read. A chunk in which no file can be read has no
+        objects and names them in ``objects.meta["skipped"]``. ``len()`` is the number of chunks,
+        ``n_objects`` that of objects or files, where they are known without reading everything.
+
+    Raises
+    ------
+    ValueError
+        As `read_lightcurves`; and for a long table in which an object's rows are apart.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in "abc":
+    ...         _ = (Path(folder) / f"{name}.csv").write_text("mjd,mag\n58000.5,14.2\n")
+    ...     chunks = iter_lightcurves(folder, chunk_size=2, time_scale="utc")
+    ...     print(len(chunks), [chunk.names.tolist() for chunk in chunks])
+    2 [['a', 'b'], ['c']]
+    """
+    if chunk_size < 1:
+        raise ValueError(f"chunk_size must be >= 1, got {chunk_size}.")
+    options = _gather_options(
+        unit, time_format, time_scale, columns, names, quality, flux, aperture
     )
+    files, is_single = _find_files(path)
+    return find_chunks(files, is_single, chunk_size, options)
 
 
-def write_lightcurves(curves: LightCurves, path: str | os.PathLike[str]) -> Path:
+def write_lightcurves(curves: LightCurves, path: PathLike) -> Path:
     """Write Parquet with one row per object, its steps as lists: the layout of nested-pandas.
 
     Parameters
@@ -189,59 +177,47 @@ def write_lightcurves(curves: LightCurves, path: str | os.PathLike[str]) -> Path
     -------
     Path
         ``path``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> curves = LightCurves.from_columns(name=["a", "a"], time=[1.0, 2.0], value=[14.0, 14.1],
+    ...                                   unit="mag", time_format="mjd", time_scale="utc")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     print(read_lightcurves(write_lightcurves(curves, f"{folder}/c.parquet")))
+    1 light curves, 2 steps in mag, time mjd utc
     """
-    import json
+    return write_nested(curves, Path(path))
 
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
+def _find_files(path: PathLike | Iterable[PathLike]) -> tuple[list[Path], bool]:
+    """The files, and whether there is but one, whose errors are the caller's."""
+    if not isinstance(path, str | os.PathLike):
+        files = [Path(file) for file in path]
+        if not files:
+            raise ValueError("path must be one file or more, got an empty list.")
+        return files, False
     path = Path(path)
-    if path.suffix != ".parquet":
-        raise ValueError(f"path must end in '.parquet', got {path.name}.")
-    offsets = pa.array(curves.offsets.astype(np.int32))
-    steps = {"time": curves.time, "value": curves.value, "error": curves.error,
-             "band": curves.band, "mask": curves.mask, "limit": curves.limit}  # fmt: skip
-    nested = {k: pa.ListArray.from_arrays(offsets, pa.array(v)) for k, v in steps.items()
-              if v is not None}  # fmt: skip
-    inner = pa.StructArray.from_arrays(list(nested.values()), names=list(nested))
-    table = pa.table(
-        {**{name: np.asarray(curves.objects[name]) for name in curves.objects.colnames},
-         "lightcurve": inner}
-    )  # fmt: skip
-    known = {"unit": curves.unit, "time_format": curves.time_format,
-             "time_scale": curves.time_scale, "bands": list(curves.bands)}  # fmt: skip
-    table = table.replace_schema_metadata({META: json.dumps(known).encode()})
-    partial = path.with_name(path.name + ".part")
-    pq.write_table(table, partial)
-    partial.replace(path)
-    return path
+    return (list_files(path), False) if path.is_dir() else ([path], True)
 
 
-def _read_nested(path: Path) -> LightCurves | None:
-    """What `write_lightcurves` wrote; None for other Parquet."""
-    import json
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        known = (pq.read_schema(path).metadata or {}).get(META)
-        if known is None:
-            return None
-        table = pq.read_table(path).combine_chunks()
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path.name} must be a whole Parquet file: {error}") from error
-    kept = json.loads(known)
-    inner = table["lightcurve"].chunk(0) if len(table) else None
-    objects = Table({name: table[name].to_numpy(zero_copy_only=False)
-                     for name in table.column_names if name != "lightcurve"})  # fmt: skip
-    if inner is None:
-        raise ValueError(f"{path.name} must hold light curves, got none.")
-    parts = {name: inner.field(name) for name in STEPS if inner.type.get_field_index(name) >= 0}
-    flat = {name: part.flatten().to_numpy(zero_copy_only=False) for name, part in parts.items()}
-    offsets = parts["time"].offsets.to_numpy()
-    return LightCurves(
-        flat["time"], flat["value"], flat.get("error"), flat.get("band"), flat["mask"],
-        offsets - offsets[0], objects, kept["unit"], kept["time_format"], kept["time_scale"],
-        tuple(kept["bands"]), flat.get("limit"),
-    )  # fmt: skip
+def _gather_options(
+    unit: str | None,
+    time_format: str | None,
+    time_scale: str | None,
+    columns: Mapping[str, str] | None,
+    names: str,
+    quality: str | int,
+    flux: str | None,
+    aperture: int,
+) -> ReadOptions:
+    if time_format is not None:
+        zero_point(time_format)
+    if time_scale is not None:
+        check_choice("time_scale", time_scale, SCALES)
+    check_choice("names", names, ("column", "file"))
+    check_choice("aperture", aperture, range(5))
+    if not isinstance(quality, int):
+        check_choice("quality", quality, ("default", "any", "none"))
+    pairs = tuple((columns or {}).items())
+    return ReadOptions(unit, time_format, time_scale, pairs, names, quality, flux, aperture)

@@ -11,7 +11,13 @@ from astropy.time import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astroml_kit.lightcurves import LightCurve, LightCurves, read_lightcurves, write_lightcurves
+from astroml_kit.lightcurves import (
+    LightCurve,
+    LightCurves,
+    iter_lightcurves,
+    read_lightcurves,
+    write_lightcurves,
+)
 
 KNOWN = {"unit": "mag", "time_format": "mjd", "time_scale": "utc"}
 DATA = os.environ.get("ASTROML_KIT_DATA")
@@ -107,10 +113,10 @@ def test_one_broken_file_of_a_folder_is_named_and_the_others_are_there(tmp_path)
     ("text", "options", "message"),
     [
         ("time,mag\n1,2\n", {"time_scale": "utc"}, "time_format must be one of.*t.csv"),
-        ("mjd,mag\n1,2\n", {}, "time_scale must be said, got None"),
+        ("mjd,mag\n1,2\n", {}, "time_scale must be said for t.csv, got None"),
         ("mjd,mag\n1,2\n", {"time_scale": "local"}, "time_scale must be one of"),
         ("mjd,brightness\n1,2\n", {"time_scale": "utc"}, r"t.csv lacks the columns \['value'\]"),
-        ("mjd,mag\n,2\n", {"time_scale": "utc"}, "a time in every row, got 1 without"),
+        ("mjd,mag\n,2\n", {"time_scale": "utc"}, "must hold steps with a time, got 1 without"),
         ("mjd,mag\n1,2\n", {"time_scale": "utc", "columns": {"V": "value"}}, "lacks the columns"),
     ],
 )
@@ -191,3 +197,66 @@ def test_upper_limits_are_masked_counted_and_kept(tmp_path):
     with pytest.raises(ValueError, match="lengths must be equal"):
         LightCurve(time, [1.0, 2.0] * u.mag, limit=[True])
     assert draw(np.random.default_rng(1)).n_limits == 0
+
+
+def assert_same_steps(chunks, whole):
+    """Chunks hold the objects of the whole, each once, with all its steps."""
+    names = np.concatenate([chunk.names for chunk in chunks]).astype(str)
+    assert sorted(names) == sorted(whole.names.astype(str))
+    for chunk in chunks:
+        for one in chunk:
+            other = whole[one.name]
+            np.testing.assert_array_equal(one.time.jd, other.time.jd)
+            np.testing.assert_array_equal(one.value, other.value)
+            np.testing.assert_array_equal(one.mask, other.mask)
+
+
+@pytest.mark.parametrize("kind", ["folder", "nested", "csv", "parquet"])
+def test_chunks_hold_what_the_whole_holds(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr("astroml_kit.lightcurves._chunks.BLOCK", 300)  # objects cross the blocks
+    curves = draw(np.random.default_rng(3), n_objects=7, n=200)
+    path = tmp_path / "c"
+    rows = {"obj_id": np.repeat(curves.names, curves.n_steps), "mjd": curves.time,
+            "mag": curves.value, "magerr": curves.error}  # fmt: skip
+    table = Table(rows)
+    if kind == "folder":
+        path.mkdir()
+        for name in curves.names:
+            table[rows["obj_id"] == name]["mjd", "mag", "magerr"].write(path / f"{name}.csv")
+        (path / "zz.csv").write_text("nonsense\n")
+    elif kind == "nested":
+        path = write_lightcurves(curves, tmp_path / "c.parquet")
+    elif kind == "csv":
+        table.write(path, format="csv")
+    else:
+        table.to_pandas().to_parquet(path)
+    whole = read_lightcurves(path, time_scale="utc")
+    chunks = iter_lightcurves(path, chunk_size=3, time_scale="utc")
+    assert_same_steps(list(chunks), whole)
+    assert [chunk.names.tolist() for chunk in chunks] == [c.names.tolist() for c in chunks]
+    assert [len(chunk) for chunk in chunks] == [3, 3, 1]
+    assert chunks.n_objects == {"csv": None, "folder": 8}.get(kind, 7)
+    if kind == "csv":
+        with pytest.raises(TypeError, match="known when all is read"):
+            len(chunks)
+    else:
+        assert len(chunks) == 3
+
+
+def test_chunks_say_what_they_cannot_do(tmp_path):
+    (tmp_path / "apart.csv").write_text("name,mjd,mag\na,1,2\nb,1,2\na,2,3\nc,1,1\n")
+    for size in (1, 2, 3):
+        with pytest.raises(ValueError, match=r"object together, got those of \['a'\]"):
+            list(iter_lightcurves(tmp_path / "apart.csv", chunk_size=size, time_scale="utc"))
+    with pytest.raises(ValueError, match="chunk_size must be >= 1, got 0"):
+        iter_lightcurves(tmp_path, chunk_size=0)
+    folder = tmp_path / "f"
+    folder.mkdir()
+    for name in "ab":
+        (folder / f"{name}.csv").write_text("mjd,mag\n1,bad\n")
+    (folder / "c.csv").write_text("mjd,mag\n1,2\n")
+    first, second = iter_lightcurves(folder, chunk_size=2, time_scale="utc")
+    assert len(first) == 0
+    assert set(first.objects.meta["skipped"]) == {"a.csv", "b.csv"}
+    assert second.names.tolist() == ["c"]
+    assert (first.unit, first.time_format) == ("mag", "mjd")
