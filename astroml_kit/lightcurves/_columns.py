@@ -79,7 +79,9 @@ def steps_from_columns(
         found = dict(_find_roles(tuple(columns), options.columns))
     if name is not None:
         found["name"] = name
-    check_columns([*columns, *found], ("time", "value"), where=where)
+    if not {"time", "value"} <= set(found):
+        missing = [role for role in ("time", "value") if role not in found]
+        check_columns([name for name in columns if name not in missing], missing, where=where)
     renamed = dict(options.columns)
     if found["time"] not in renamed:
         said.setdefault("time_format", TIMES.get(found["time"].lower()) or "")
@@ -156,9 +158,8 @@ def as_array(column: Any) -> np.ndarray:
     """NumPy array of a column of pyarrow, astropy or NumPy; what is missing is NaN or None."""
     if isinstance(column, np.ma.MaskedArray):
         numeric = column.dtype.kind in "fiu"
-        return np.ma.filled(
-            column.astype(float if numeric else object), np.nan if numeric else None
-        )
+        plain = np.ma.asarray(column).astype(float if numeric else object)
+        return np.asarray(plain.filled(np.nan if numeric else None))
     if hasattr(column, "to_numpy"):
         return np.asarray(column.to_numpy(zero_copy_only=False))
     return np.asarray(column)

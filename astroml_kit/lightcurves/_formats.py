@@ -10,7 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ._astropy_tables import read_ascii, read_votable
 from ._columns import check_header, steps_from_columns
+from ._fits import read_fits
+from ._json_curves import read_json
+from ._lcr import HEADER as LCR_HEADER
+from ._lcr import read_lcr
 from ._nested import find_nested, read_own, steps_from_nested
 from ._steps import (
     FileSteps,
@@ -69,6 +74,16 @@ def find_reader(data: bytes, file: Path) -> Callable[[Path, bytes, ReadOptions],
         raise ValueError(f"{file.name} must hold light curves, got an empty file.")
     if head.startswith(b"PAR1"):
         return read_parquet
+    if head.startswith(b"SIMPLE  ="):
+        return read_fits
+    if b"<VOTABLE" in head:
+        return read_votable
+    if start.startswith((b"# %ECSV", b"\\", b"|")):
+        return read_ascii
+    if start.startswith((b"{", b"[")):
+        return read_json
+    if LCR_HEADER.match(start):
+        return read_lcr
     if ASAS_HEADER.search(data if start.startswith(b"#") else head):
         return read_asas
     if b"\x00" in head or file.suffix.lower() in (".fits", ".parquet"):

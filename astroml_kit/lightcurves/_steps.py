@@ -132,6 +132,8 @@ def drop_rows_without_time(steps: FileSteps, *, where: str) -> FileSteps:
     ValueError
         When no row has a time.
     """
+    if steps.reference:
+        steps.known["time_reference"] = [steps.reference] * len(steps.names)
     good = np.isfinite(steps.time)
     if good.all() and len(good):
         return steps
@@ -219,8 +221,6 @@ def join_steps(
     objects.meta.update(_count_reasons(value, steps["error"], flagged, limit))
     if n_dropped := sum(part.n_dropped for part in parts):
         objects.meta["dropped"] = {"no time": n_dropped}
-    if references := sorted({part.reference for part in parts} - {""}):
-        objects.meta["time_reference"] = ", ".join(references)
     objects.meta["readers"] = dict(Counter(part.reader for part in parts))
     objects.meta.update(meta or {})
     object.__setattr__(curves, "objects", objects)

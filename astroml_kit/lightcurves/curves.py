@@ -2,116 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import astropy.units as u
 import numpy as np
-from astropy.table import QTable, Table
+from astropy.table import Table
 from astropy.time import Time
 
 from .._validation import check_same_length
+from ._light_curve import LightCurve, count_masked, mask_limits
 
 SCALES = ("utc", "tdb", "tt", "tai", "tcb", "tcg", "ut1")
 # Days to add to what missions count from a date of their own, all of them barycentric TDB.
 OFFSETS = {"jd": 0.0, "mjd": 2_400_000.5, "btjd": 2_457_000.0, "bkjd": 2_454_833.0}
-
-
-@dataclass(frozen=True, eq=False)
-class LightCurve:
-    """One object's brightness over time.
-
-    Parameters
-    ----------
-    time : `~astropy.time.Time`, shape (n,)
-        Ascending; its scale is kept.
-    value : `~astropy.units.Quantity`, shape (n,)
-        Magnitude or flux.
-    error : `~astropy.units.Quantity`, shape (n,), optional
-        One standard deviation, in the unit of ``value``.
-    band : ndarray of str, shape (n,), optional
-    mask : ndarray of bool, shape (n,)
-        Which steps not to use; they stay where they are.
-    name : str
-    meta : mapping
-        Whatever else is known: position, label, origin; ``limit_confidence``, where the file says
-        it, is what a limit holds at.
-    limit : ndarray of bool, shape (n,), optional
-        Steps whose value is an upper limit. They are masked too, so that whatever knows nothing
-        of limits leaves them out; a model of censored data reads this.
-    """
-
-    time: Time
-    value: u.Quantity
-    error: u.Quantity | None = None
-    band: np.ndarray | None = None
-    mask: np.ndarray | None = None
-    name: str = ""
-    meta: Mapping[str, Any] = field(default_factory=dict)
-    limit: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        mask = np.zeros(len(self.time), dtype=bool) if self.mask is None else np.asarray(self.mask)
-        object.__setattr__(self, "mask", mask.astype(bool))
-        object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
-        check_same_length(
-            time=self.time, value=self.value, error=self.error, band=self.band, mask=self.mask,
-            limit=self.limit,
-        )  # fmt: skip
-        _mask_limits(self)
-        if self.error is not None and self.error.unit != self.value.unit:
-            raise ValueError(
-                f"error must be in the unit of value, {self.value.unit}, got {self.error.unit}."
-            )
-
-    def __len__(self) -> int:
-        return len(self.time)
-
-    @property
-    def n_masked(self) -> int:
-        """Steps that are not used."""
-        return int(np.asarray(self.mask).sum())
-
-    @property
-    def n_limits(self) -> int:
-        """Steps whose value is an upper limit; they count among the masked."""
-        return 0 if self.limit is None else int(self.limit.sum())
-
-    def __str__(self) -> str:
-        text = f"{self.name or 'light curve'}: {len(self)} steps"
-        text += _count_masked(self.n_masked, self.n_limits)
-        if self.band is not None:
-            text += f", bands {', '.join(map(str, np.unique(self.band)))}"
-        if len(self):
-            days = (self.time[-1] - self.time[0]).to_value("day")
-            text += f", {days:.1f} days ({self.time.format} {self.time.scale})"
-        return text
-
-    def select(self, rows: Any) -> LightCurve:
-        """Return some of the steps: a boolean mask, indices or a slice."""
-        error, band, mask, limit = (
-            None if part is None else part[rows]
-            for part in (self.error, self.band, self.mask, self.limit)
-        )
-        return replace(
-            self, time=self.time[rows], value=self.value[rows], error=error, band=band, mask=mask,
-            limit=limit,
-        )  # fmt: skip
-
-    def drop_masked(self) -> LightCurve:
-        """Return the steps that are used."""
-        return self.select(~np.asarray(self.mask))
-
-    def to_table(self) -> QTable:
-        """Return one row per step, for astropy and for eyes."""
-        table = QTable({"time": self.time, "value": self.value})
-        for name in ("error", "band", "mask", "limit"):
-            if (column := getattr(self, name)) is not None:
-                table[name] = column
-        table.meta.update(self.meta, name=self.name)
-        return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +72,7 @@ class LightCurves(Sequence[LightCurve]):
             time=self.time, value=self.value, error=self.error, band=self.band, mask=self.mask,
             limit=self.limit,
         )  # fmt: skip
-        _mask_limits(self)
+        mask_limits(self)
 
     @classmethod
     def from_columns(
@@ -258,11 +163,29 @@ class LightCurves(Sequence[LightCurve]):
         return 0 if self.limit is None else int(self.limit.sum())
 
     def __str__(self) -> str:
-        text = f"{len(self)} light curves, {len(self.time)} steps in {self.unit}"
-        text += _count_masked(self.n_masked, self.n_limits)
+        text = f"{len(self)} light curves, {len(self.time)} steps in {self.unit or 'no unit'}"
+        text += count_masked(self.n_masked, self.n_limits)
         if self.bands:
             text += f", bands {', '.join(self.bands)}"
         return f"{text}, time {self.time_format} {self.time_scale}"
+
+    @classmethod
+    def from_lightkurve(
+        cls, collection: Iterable[Any], *, quality: str | int = "default"
+    ) -> LightCurves:
+        """Take light curves of lightkurve, which must have one time scale and kind of unit.
+
+        The second and later curves of one label get a number; gaps are left out and counted.
+        """
+        from .interop import curves_from_lightkurve
+
+        return curves_from_lightkurve(collection, quality=quality)
+
+    def to_lightkurve(self) -> Any:
+        """Return a ``LightCurveCollection``."""
+        from .interop import import_lightkurve, to_lightkurve
+
+        return import_lightkurve().LightCurveCollection([to_lightkurve(one) for one in self])
 
     def __getitem__(self, key: Any) -> Any:
         """One light curve by number or name, or several by slice, mask or numbers."""
@@ -297,7 +220,7 @@ class LightCurves(Sequence[LightCurve]):
             None if self.band is None else np.array(self.bands)[self.band[rows]],
             self.mask[rows],
             str(row["name"]),
-            {key: row[key] for key in self.objects.colnames if key != "name"},
+            {key: _plain(row[key]) for key in self.objects.colnames if key != "name"},
             None if self.limit is None else self.limit[rows],
         )
 
@@ -345,14 +268,6 @@ class LightCurves(Sequence[LightCurve]):
         return replace(self, objects=joined)
 
 
-def _mask_limits(curves: LightCurve | LightCurves) -> None:
-    """Keep the promise that a limit is masked, whoever made the object."""
-    if curves.limit is not None:
-        limit = np.asarray(curves.limit, dtype=bool)
-        object.__setattr__(curves, "limit", limit)
-        object.__setattr__(curves, "mask", np.asarray(curves.mask) | limit)
-
-
-def _count_masked(n_masked: int, n_limits: int) -> str:
-    text = f", {n_masked} masked" if n_masked else ""
-    return f"{text}, {n_limits} upper limits" if n_limits else text
+def _plain(value: Any) -> Any:
+    """A number or text of Python for one of NumPy."""
+    return value.item() if isinstance(value, np.generic) else value

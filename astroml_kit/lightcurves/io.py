@@ -69,11 +69,11 @@ def read_lightcurves(
     Returns
     -------
     LightCurves
-        ``objects`` has what the files say of each object, such as ra, dec, target or mission.
-        ``objects.meta`` has ``skipped``: files that could not be read, with the reason;
-        ``masked``: how many steps are masked, by reason; ``dropped``: rows without a time, which
-        are gaps; ``readers``: how many files each reader read; ``time_reference``: barycentric or
-        heliocentric, where it is said.
+        ``objects`` has what the files say of each object, such as ra, dec, target or mission, and
+        ``time_reference``, "barycentric" or "heliocentric", where it is said. ``objects.meta`` has
+        ``skipped``: files that could not be read, with the reason; ``masked``: how many steps are
+        masked, by reason; ``dropped``: rows without a time, which are gaps; ``readers``: how many
+        files each reader read.
 
     Raises
     ------
