@@ -145,7 +145,8 @@ def join_core(points, core, starts, ends, leaf, low, high, limit, angle, cylinde
     """Return a core point that stands for the cluster of each core point.
 
     A node whose core points are known to be of one cluster is ``joined``: it is passed over as a
-    whole by the members of that cluster, which makes dense regions cheap.
+    whole by the members of that cluster, which makes dense regions cheap. A pair is looked at once,
+    when it is the turn of the one that comes first.
     """
     parent = np.arange(len(points))
     first = _find_first_core(core, starts, ends)
@@ -159,7 +160,7 @@ def join_core(points, core, starts, ends, leaf, low, high, limit, angle, cylinde
         while depth > 0:
             depth -= 1
             node = stack[depth]
-            if first[node] == NO_CORE:
+            if first[node] == NO_CORE or ends[node] <= i + 1:
                 continue
             if not joined[node] and not leaf[node]:
                 joined[node] = _are_joined(parent, first, joined, 2 * node + 1)
@@ -178,7 +179,9 @@ def join_core(points, core, starts, ends, leaf, low, high, limit, angle, cylinde
             for j in range(starts[node], ends[node]):
                 if not core[j] or _find_root(parent, j) == root:
                     continue
-                if where == INSIDE or _is_near(points[i], points[j], limit, angle, cylinder):
+                if j > i and (
+                    where == INSIDE or _is_near(points[i], points[j], limit, angle, cylinder)
+                ):
                     root = _join(parent, root, j)
                 else:
                     whole = False

@@ -19,6 +19,7 @@ from .cards import Carded
 
 SHAPES = ("cylinder", "ellipsoid")
 LEAF_SIZE = 12
+PATCHES = 128  # along each axis of the unit sphere
 # Rounding of a chord between unit vectors: a pair at the radius itself is near.
 ROUNDING = 1e-15
 
@@ -246,8 +247,12 @@ class _Tree:
 
     @classmethod
     def build(cls, points: np.ndarray) -> _Tree:
-        _, order, data, bounds = KDTree(points, leaf_size=LEAF_SIZE).get_arrays()
-        order, data, (low, high) = np.array(order), np.array(data), np.array(bounds)
+        # in the order of patches first: the tree then finds its points side by side in memory
+        place = np.clip((points[:, :3] + 1) * (PATCHES / 2), 0, PATCHES - 1).astype(np.int32)
+        patch = np.argsort((place[:, 2] * PATCHES + place[:, 1]) * PATCHES + place[:, 0])
+        del place
+        _, order, data, bounds = KDTree(points[patch], leaf_size=LEAF_SIZE).get_arrays()
+        order, data, (low, high) = patch[np.array(order)], np.array(data), np.array(bounds)
         starts = np.ascontiguousarray(data["idx_start"]).astype(np.int64)
         ends = np.ascontiguousarray(data["idx_end"]).astype(np.int64)
         leaf = np.ascontiguousarray(data["is_leaf"]).astype(bool)
