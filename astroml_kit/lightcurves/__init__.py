@@ -1,6 +1,10 @@
 """Light curves: one or thousands of them, with time scale, errors, bands and masks."""
 
+from .barycentre import BarycentreCheck, check_barycentre, correct_barycentre
+from .binning import bin_lightcurves
+from .cleaning import clean_lightcurves, detrend_lightcurves, mask_noisy, mask_outliers
 from .curves import LightCurve, LightCurves
+from .folding import FoldedLightCurve, fold_lightcurves
 from .injection import (
     Recovery,
     inject_transits,
@@ -21,20 +25,30 @@ from .transit_shape import transit_duration, transit_flux
 from .transits import find_transits, flatten_transits, join_lightcurves, mask_transits
 
 __all__ = [
+    "BarycentreCheck",
+    "FoldedLightCurve",
     "LightCurve",
     "LightCurves",
     "Periodogram",
     "Recovery",
+    "bin_lightcurves",
+    "check_barycentre",
+    "clean_lightcurves",
     "compute_periodogram",
+    "correct_barycentre",
+    "detrend_lightcurves",
     "false_alarm_probability",
     "find_periods",
     "find_transits",
     "flatten_transits",
+    "fold_lightcurves",
     "inject_transits",
     "iter_lightcurves",
     "join_lightcurves",
     "join_periods",
     "make_vetting_samples",
+    "mask_noisy",
+    "mask_outliers",
     "mask_transits",
     "match_transits",
     "measure_recovery",
