@@ -7,6 +7,7 @@
 `plot_significance_per_run`         significance of every run under each selection
 `plot_roc`                          signal efficiency against background acceptance
 `plot_reliability`                  observed share of signal against the predicted probability
+`plot_confusion`                    which class is taken for which, counts and shares
 `plot_gain`                         significance per selection, or both of a `DetectionGain`
 `plot_significance_map`             significance over the sky, exclusions and sources
 `plot_significance_distribution`    how often each occurs in a map, with the fitted null
@@ -18,6 +19,9 @@
 `plot_forecast`                     a series and the distribution of what follows
 `plot_coverage`                     share of truths covered against the share promised
 `plot_history`                      losses of a training, and where overfitting begins
+`plot_lightcurve`                   brightness over time: bands, errors, masked steps, limits
+`plot_folded`                       two cycles of a folded light curve
+`plot_periodogram`                  power over frequency, candidates and their aliases
 `plot_transit`                      a light curve folded on a transit, with the fitted trapezoid
 `plot_recovery`                     share of injected planets that a search found
 ==================================  ================================================================
@@ -28,7 +32,7 @@ for colour-blind eyes; what is told by colour is also told by marker or line.
 """
 
 from .cameras import plot_camera_image
-from .classifiers import plot_reliability, plot_roc
+from .classifiers import plot_confusion, plot_reliability, plot_roc
 from .counts import (
     plot_gain,
     plot_on_off,
@@ -37,6 +41,7 @@ from .counts import (
     plot_theta_squared,
 )
 from .embeddings import plot_embedding, plot_images, plot_reconstructions
+from .lightcurves import plot_folded, plot_lightcurve, plot_periodogram
 from .maps import plot_significance_distribution, plot_significance_map
 from .sequences import plot_attention, plot_forecast
 from .training import plot_history
@@ -46,13 +51,17 @@ from .uncertainty import plot_coverage
 __all__ = [
     "plot_attention",
     "plot_camera_image",
+    "plot_confusion",
     "plot_coverage",
     "plot_embedding",
+    "plot_folded",
     "plot_forecast",
     "plot_gain",
     "plot_history",
     "plot_images",
+    "plot_lightcurve",
     "plot_on_off",
+    "plot_periodogram",
     "plot_reconstructions",
     "plot_recovery",
     "plot_reliability",

@@ -1,7 +1,8 @@
-"""What a classifier does to signal and background: ROC and reliability."""
+"""What a classifier does to its classes: ROC, reliability, and which it takes for which."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,6 +138,80 @@ def plot_reliability(
     ax.set_aspect("equal")
     ax.legend(frameon=False, loc="upper left")
     return ax
+
+
+def plot_confusion(
+    truth: ArrayLike,
+    predicted: ArrayLike,
+    *,
+    classes: Sequence[Any] | None = None,
+    ax: Axes | None = None,
+    **image_kwargs: Any,
+) -> Axes:
+    """Plot how many samples of each class are taken for which, and the share of their class.
+
+    Parameters
+    ----------
+    truth, predicted : array_like, shape (n_samples,)
+        Labels.
+    classes : sequence, optional
+        In the order to show; names of the labels 0, 1, ... where labels are numbers and these are
+        not. All labels there are, sorted, without it.
+    ax : Axes, optional
+        Where to draw; new axes if omitted.
+    **image_kwargs
+        Passed on to ``ax.imshow``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> ax = plot_confusion([0, 0, 1, 1], [0, 1, 1, 1], classes=["RR", "EA"])  # doctest: +SKIP
+    """
+    counts, names = _count_confusion(np.asarray(truth), np.asarray(predicted), classes)
+    total = counts.sum(axis=1, keepdims=True)
+    share = counts / np.maximum(total, 1)
+    ax = get_axes(ax)
+    n = len(names)
+    style: dict[str, Any] = {"cmap": "Blues", "vmin": 0, "vmax": 1}
+    image = ax.imshow(share, **{**style, **image_kwargs})
+    size = float(np.clip(60 / n, 5, 10))
+    for row, column in np.ndindex(n, n):
+        if counts[row, column]:
+            text = f"{share[row, column]:.2f}\n{counts[row, column]}"
+            color = "white" if share[row, column] > 0.55 else "black"
+            ax.text(column, row, text, ha="center", va="center", fontsize=size, color=color)
+    ax.set_xticks(range(n), names, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(n), [f"{name} ({k})" for name, k in zip(names, total[:, 0], strict=True)])
+    ax.set_xlabel("predicted class")
+    ax.set_ylabel("true class (samples)")
+    ax.figure.colorbar(image, ax=ax, label="share of the true class")
+    return ax
+
+
+def _count_confusion(
+    truth: np.ndarray, predicted: np.ndarray, classes: Sequence[Any] | None
+) -> tuple[np.ndarray, list[str]]:
+    """Counts of shape (true, predicted), and the name of each class."""
+    check_same_length(truth=truth, predicted=predicted)
+    seen = np.unique(np.concatenate([np.unique(truth), np.unique(predicted)]))
+    labels = seen if classes is None else np.asarray(list(classes))
+    names = [str(label) for label in labels.tolist()]
+    if seen.dtype.kind in "iub" and labels.dtype.kind not in "iub":
+        labels = np.arange(len(names))
+    unknown = np.setdiff1d(seen, labels)
+    if len(unknown) or not len(labels):
+        raise ValueError(
+            f"classes must name every label, got {names} and the labels {unknown.tolist()}. "
+            "Add them, or select the samples."
+        )
+    order = np.argsort(labels, kind="stable")
+    place = [order[np.searchsorted(labels[order], part)] for part in (truth, predicted)]
+    counts = np.zeros((len(labels), len(labels)), dtype=int)
+    np.add.at(counts, tuple(place), 1)
+    return counts, names
 
 
 def _find_binomial_errors(share: np.ndarray, n: np.ndarray) -> np.ndarray:
