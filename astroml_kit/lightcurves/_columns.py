@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 from astropy.time import Time
 
@@ -95,13 +96,17 @@ def steps_from_columns(
     time, time_format = _to_days(
         columns[found["time"]], said.get("time_format"), options, scale=scale, where=where
     )
-    unit = settle_unit(said.get("unit") or _unit_of(found["value"]), options, where=where)
+    own = getattr(columns[found["value"]], "unit", None)  # a column of astropy may have one
+    unit = settle_unit(
+        str(own) if own is not None else said.get("unit") or _unit_of(found["value"]),
+        options, where=where,
+    )  # fmt: skip
     value, limit = _to_values(
         columns[found["value"]], where=where, faint=">" if unit.endswith("mag") else "<"
     )
     error = None
     if "error" in found:
-        error = to_numbers(columns[found["error"]], "error", where=where)
+        error = _to_errors(columns[found["error"]], unit, where=where)
     if "limit" in found and _is_asked_or_boolean("limit", found, columns, renamed):
         marked = _to_bool(columns[found["limit"]], "limit", where=where)
         limit = marked if limit is None else limit | marked
@@ -209,6 +214,19 @@ def _to_values(column: Any, *, where: str, faint: str) -> tuple[np.ndarray, np.n
     limit = np.array([item.startswith(faint) for item in text], dtype=bool)
     bare = np.array([item.lstrip(faint) for item in text], dtype=object)
     return to_numbers(bare, "value", where=where), limit if limit.any() else None
+
+
+def _to_errors(column: Any, unit: str, *, where: str) -> np.ndarray:
+    """Errors in the unit of the values, where they come with one of their own."""
+    error = to_numbers(column, "error", where=where)
+    if (own := getattr(column, "unit", None)) is None:
+        return error
+    try:
+        return error * u.Unit(str(own)).to(u.Unit(unit))
+    except ValueError as problem:
+        raise ValueError(
+            f"error must be in the unit of value, {unit!r} in {where}, got {str(own)!r}."
+        ) from problem
 
 
 def _to_days(

@@ -66,7 +66,7 @@ def read_fits(file: Path, data: bytes, options: ReadOptions) -> FileSteps:
         )
     known = {**main, **dict(header)}
     if "FLUX" in (table.dtype.names or ()) and table.dtype["FLUX"].ndim:
-        return _sum_pixels(file, known, options)
+        return _sum_pixels(file, data, known, options)
     return _read_table(table, known, file, options)
 
 
@@ -198,15 +198,18 @@ def _describe(header: dict[str, Any], mission: str, flux: str) -> dict[str, Any]
     return {key: [value] for key, value in known.items()}
 
 
-def _sum_pixels(file: Path, header: dict[str, Any], options: ReadOptions) -> FileSteps:
+def _sum_pixels(file: Path, data: bytes, header: dict[str, Any], options: ReadOptions) -> FileSteps:
     """Sum the pixels of the mission's own aperture, background taken off, with lightkurve."""
+    from astropy.io import fits
+
     from .interop import import_lightkurve, steps_from_lightkurve
 
     lightkurve = import_lightkurve()
     mission = find_mission(header)
     kind = "TessTargetPixelFile" if mission == "TESS" else "KeplerTargetPixelFile"
-    pixels = getattr(lightkurve, kind)(str(file), quality_bitmask="none")
-    curve = pixels.to_lightcurve(aperture_mask="pipeline")
-    steps = steps_from_lightkurve(curve, options, stem=file.stem, where=file.name)
-    steps.known, steps.reference = _describe(header, mission, "aperture sum"), "barycentric"
+    with fits.open(io.BytesIO(data), memmap=False, lazy_load_hdus=False) as hdus:
+        pixels = getattr(lightkurve, kind)(hdus, quality_bitmask="none")
+        curve = pixels.to_lightcurve(aperture_mask="pipeline")
+        steps = steps_from_lightkurve(curve, options, stem=file.stem, where=file.name)
+    steps.known = {**_describe(header, mission, "aperture sum"), "time_reference": ["barycentric"]}
     return steps

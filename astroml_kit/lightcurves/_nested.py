@@ -157,12 +157,11 @@ def steps_from_nested(
     if not len(table):
         raise ValueError(f"{where} must hold light curves, got none.")
     parts, offsets = _flatten(table, column, where=where)
-    check_header([*(name for name in table.column_names if name != column), *parts], where=where)
-    outer = {
-        name: _tidy(as_array(table[name]))
-        for name in table.column_names
-        if name != column and name not in parts
-    }
+    single = [
+        field.name for field in table.schema if field.name != column and not _is_list(field.type)
+    ]
+    check_header([*single, *parts], where=where)
+    outer = {name: _tidy(as_array(table[name])) for name in single}
     named = next((name for name, role in options.columns if role == "name" and name in outer), None)
     named = named or next((name for name in outer if name.lower() in NAMES), None)
     if named is None:

@@ -72,6 +72,9 @@ def split_header(data: bytes, *, where: str) -> tuple[list[str], str, bytes]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{where} must be a table of text, got other bytes.") from error
     separator = next((mark for mark in ",;\t|" if mark in line), " ")
+    if separator == "\t" and all(map(_is_number, line.split())):
+        whole = all(map(_is_number, _split_line(line, separator)))
+        separator = separator if whole else " "  # blanks and tabs as they come
     header = _split_line(line, separator)
     if not all(_is_number(item) for item in header):
         if not rest.strip():
