@@ -14,6 +14,7 @@ from .conformal import ConformalClassifier, ConformalRegressor
 from .deep_ensemble import DeepEnsemble, sample_dropout
 from .files import load_model, save_model
 from .gan import GAN
+from .hybrid import HybridClassifier
 from .image_classifier import ImageClassifier
 from .image_embedder import ImageEmbedder
 from .laplace import LaplaceRegressor
@@ -40,6 +41,7 @@ __all__ = [  # noqa: RUF022
     "DeepEnsemble",
     "Forecast",
     "GAN",
+    "HybridClassifier",
     "ImageClassifier",
     "ImageEmbedder",
     "LaplaceRegressor",

@@ -19,6 +19,7 @@ from .calibrated import CalibratedClassifier
 from .conformal import ConformalClassifier, ConformalRegressor
 from .deep_ensemble import DeepEnsemble
 from .gan import GAN
+from .hybrid import HybridClassifier
 from .image_classifier import ImageClassifier
 from .image_embedder import ImageEmbedder
 from .laplace import LaplaceRegressor
@@ -42,6 +43,7 @@ CLASSES: dict[str, type[Any]] = {
         ConformalRegressor,
         DeepEnsemble,
         GAN,
+        HybridClassifier,
         ImageClassifier,
         ImageEmbedder,
         LaplaceRegressor,

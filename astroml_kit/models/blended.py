@@ -15,6 +15,7 @@ from .._validation import check_choice, check_real
 from ._wrapper import (
     SMALLEST,
     ClassifierWrapper,
+    Data,
     complete_seeds,
     draw_seed,
     encode_labels,
@@ -92,18 +93,31 @@ class BlendedClassifier(ClassifierWrapper):
         """Train every classifier and weigh them; arguments as for theirs."""
         check_choice("average", self.average, ("log", "linear"))
         check_real("n_splits", self.n_splits, at_least=2, next_step="Give a whole number.")
-        data = self._open(X, y, sample_weight, groups)
+        return self._fit_all(self._open(X, y, sample_weight, groups))
+
+    def _fit_all(self, data: Data) -> Any:
+        """Weigh and train every classifier on what it sees of the data."""
         n_splits = int(self.n_splits)
         classes, code = encode_labels(data.y, least=n_splits)
         seed = draw_seed(self.random_state)
         models = [complete_seeds(model, seed) for _, model in self._list_estimators()]
+        seen = [self._show(data, model) for model in models]
         scores = np.stack(
-            [score_folds(model, data, code, n_splits=n_splits, seed=seed) for model in models]
+            [
+                score_folds(model, part, code, n_splits=n_splits, seed=seed)
+                for model, part in zip(models, seen, strict=True)
+            ]
         )
         self.classes_, self.weights_ = classes, self._weigh(scores, code, data.weight)
-        self.models_ = [fit_model(clone(model), data) for model in models]
+        self.models_ = [
+            fit_model(clone(model), part) for model, part in zip(models, seen, strict=True)
+        ]
         self._store_shape(self.models_[-1])
         return self
+
+    def _show(self, data: Data, model: Any) -> Data:
+        """Return what a classifier sees of the data: all of it."""
+        return data
 
     def _weigh(self, scores: np.ndarray, code: np.ndarray, weight: Any) -> np.ndarray:
         def loss(w: np.ndarray) -> float:
@@ -126,7 +140,10 @@ class BlendedClassifier(ClassifierWrapper):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Blended probability per class, shape (n_samples, n_classes)."""
         check_is_fitted(self)
-        scores = np.stack([model.predict_proba(X) for model in self.models_])
+        return self._average([model.predict_proba(X) for model in self.models_])
+
+    def _average(self, each: list[np.ndarray]) -> np.ndarray:
+        scores = np.stack(each)
         p = self._blend(scores, self.weights_)
         return p / p.sum(axis=1, keepdims=True)
 

@@ -84,6 +84,13 @@ ROWS = (
         "Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1",
     ),
     (
+        "HybridClassifier",
+        "classification",
+        "table: the features of each object, then its series, step by step",
+        "features for trees and folded light curves for networks, in one",
+        "Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1",
+    ),
+    (
         "CalibratedClassifier",
         "classification, probabilities",
         "as its estimator takes it",

@@ -36,6 +36,7 @@ from astroml_kit.models import (
     ConformalClassifier,
     ConformalRegressor,
     DeepEnsemble,
+    HybridClassifier,
     ImageClassifier,
     ImageEmbedder,
     LaplaceRegressor,
@@ -102,6 +103,13 @@ CASES = [
         BlendedClassifier([("a", BDTClassifier(**TREES)), ("b", NeuralClassifier(**NET))],
                           n_splits=2, random_state=1),
         TABLE, LABELS, BOTH[:2], grid={"average": ["log", "linear"]},
+    ),
+    Case(
+        HybridClassifier([("a", BDTClassifier(**TREES)),
+                          ("b", SequenceClassifier(hidden_size=4, time_column=None, **SHORT))],
+                         sequence_shape=(4, 2), n_splits=2, random_state=1),
+        np.column_stack([TABLE, IMAGES[:, 2:4, 3:7].reshape(N, -1)]), LABELS, BOTH[:2],
+        grid={"average": ["log", "linear"]},
     ),
     Case(
         CalibratedClassifier(SequenceClassifier(hidden_size=4, **SHORT), n_splits=2,
