@@ -13,6 +13,7 @@ from .injection import (
     measure_recovery,
 )
 from .io import iter_lightcurves, read_lightcurves, write_lightcurves
+from .mapping import map_lightcurves
 from .periods import (
     Periodogram,
     compute_periodogram,
@@ -47,6 +48,7 @@ __all__ = [
     "join_lightcurves",
     "join_periods",
     "make_vetting_samples",
+    "map_lightcurves",
     "mask_noisy",
     "mask_outliers",
     "mask_transits",
