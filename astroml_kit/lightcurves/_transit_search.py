@@ -8,6 +8,7 @@ import astropy.units as u
 import numpy as np
 
 from .._validation import check_real, import_extra, invalid
+from ._trend import measure_trend, split_at_gaps
 from .curves import LightCurve
 from .transit_shape import transit_duration
 
@@ -16,6 +17,8 @@ SHORTEST, LONGEST = 0.35, 1.7  # durations, in that of a central transit of the 
 WIDEST = 0.25  # of the period
 BREAK = 0.75  # days without data that separate trends
 CENTRAL = {"radius_ratio": 0.03, "impact": 0.0}
+BESIDE = 1 / 24  # days within which a point has neighbours that say whether it is alone
+MAG_TO_FLUX = 0.4 * np.log(10)
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,27 @@ class Peak:
     bump: float
 
 
+def find_used(curve: LightCurve) -> np.ndarray:
+    """Steps that are not masked and whose value and error can be used."""
+    used = ~np.asarray(curve.mask) & np.isfinite(curve.value.value)
+    if curve.error is not None:
+        used &= np.isfinite(curve.error.value) & (curve.error.value > 0)
+    return used
+
+
 def read_flux(curve: LightCurve) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Days since the first step, flux over its median, and relative errors (ones if none)."""
-    used = ~np.asarray(curve.mask)
+    used = find_used(curve)
+    if not used.any():
+        raise invalid("curve", "of at least one step that is used", str(curve))
     days = (curve.time - curve.time[0]).to_value("day")[used]
+    if np.any(np.diff(days) < 0):
+        raise invalid("curve", "in time order", "steps that go back", "Sort them.")
     value = curve.value.value[used]
     error = np.ones(len(value)) if curve.error is None else curve.error.value[used]
     if curve.value.unit == u.mag:
-        value, error = 10 ** (-0.4 * (value - np.median(value))), 0.921 * error
-    middle = np.median(value) if len(value) else np.nan
+        value, error = 10 ** (-0.4 * (value - np.median(value))), MAG_TO_FLUX * error
+    middle = np.median(value)
     if not middle > 0:
         raise invalid(
             "curve", "of flux with a median above 0, or magnitudes", float(middle),
@@ -72,21 +87,11 @@ def read_flux(curve: LightCurve) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def find_trend(time: np.ndarray, flux: np.ndarray, out: np.ndarray, window: float) -> np.ndarray:
-    """Running biweight of the points not ``out``, anew after each gap."""
-    from ._box_search import run_biweight
-
-    trend = np.empty(len(time))
-    for rows in np.split(np.arange(len(time)), np.flatnonzero(np.diff(time) > BREAK) + 1):
-        days = time[rows]
-        n_knots = int(np.ptp(days) / window * 30) + 2
-        knots = np.linspace(days[0], days[-1], n_knots)
-        kept = ~out[rows]
-        level = run_biweight(days[kept], flux[rows][kept], knots, window)
-        good = np.isfinite(level)
-        if not good.any():
+    """Running biweight of the points not ``out``; the median of stretches too short for one."""
+    trend = measure_trend(time, flux, out, window, BREAK)
+    for rows in split_at_gaps(time, BREAK):
+        if np.isnan(trend[rows]).any():
             trend[rows] = np.median(flux[rows])
-            continue
-        trend[rows] = np.interp(days, knots[good], level[good])
     return trend
 
 
@@ -99,27 +104,47 @@ def flatten(
     widths: np.ndarray,
 ) -> Series:
     """Take the trend, outliers and the points that are ``out`` away."""
-    signal = 1 - flux / find_trend(time, flux, out, window)
-    scale = 1.4826 * np.median(np.abs(signal[~out] / error[~out])) or 1.0
-    pull = signal / (error * scale)
+    trend = find_trend(time, flux, out, window)
+    # runs of zeros, which some pipelines write for no data, have no trend
+    keep = ~out & (trend > 0)
+    signal = 1 - flux / np.where(trend > 0, trend, np.nan)
+    scale = 1.4826 * np.median(np.abs(signal[keep] / error[keep])) if keep.any() else 1.0
+    weight = (error * (scale or 1.0)) ** -2.0
+    pull = signal * np.sqrt(weight)
     # flares and cosmic rays go up; a single low point between two at rest is no transit
-    beside = np.maximum(np.append(pull[1:], 0), np.append(0, pull[:-1]))
-    keep = ~out & (pull > -4.5) & ~((pull > 5) & (beside < 2))
+    near = np.diff(time) < BESIDE
+    rest = np.append(near & (pull[1:] < 2), False) & np.append(False, near & (pull[:-1] < 2))
+    keep &= (pull > -4.5) & ~((pull > 5) & rest)
     cadence = float(np.median(np.diff(time)))
-    weight = (error * scale) ** -2.0
     return Series(time[keep], signal[keep], weight[keep], cadence, widths, np.ones(len(widths)))
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Periods and durations to try, in days, and how many of the tests are independent."""
+    """Periods and widths to try, in days; ``strides`` in steps from one epoch to the next.
+
+    Widths ``first`` to ``last`` (exclusive) are tried at each period.
+    """
 
     period: np.ndarray
     step: float
     widths: np.ndarray
+    strides: np.ndarray
     first: np.ndarray
     last: np.ndarray
-    n_trials: float
+
+    @property
+    def n_trials(self) -> float:
+        """Boxes tried: many of them overlap, so that no probability is told too small."""
+        tried = (np.arange(len(self.widths))[:, None] >= self.first) & (
+            np.arange(len(self.widths))[:, None] < self.last
+        )
+        epochs = np.ceil(self.period / self.step / self.strides[:, None])
+        return float(np.sum(epochs * tried))
+
+    def count_single(self, baseline: float) -> float:
+        """Boxes of single events."""
+        return float(np.sum(np.ceil(baseline / self.step / self.strides)))
 
 
 def lay_grid(time: np.ndarray, period_min: float, period_max: float | None, density: float) -> Grid:
@@ -148,10 +173,7 @@ def lay_grid(time: np.ndarray, period_min: float, period_max: float | None, dens
     first = np.minimum(np.searchsorted(widths, shortest), len(widths) - 1)
     limit = np.minimum(LONGEST * central, WIDEST * period)
     last = np.maximum(np.searchsorted(widths, limit), first + 1)
-    shortest = np.maximum(shortest, 2 * step)
-    # periods are independent where the last event has moved by a box, epochs likewise
-    n_trials = float(np.sum(period * central / shortest**2) / STEPS_PER_WIDTH)
-    return Grid(period, step, widths, first, last, max(n_trials, 1.0))
+    return Grid(period, step, widths, np.maximum(steps.astype(int) // 5, 1), first, last)
 
 
 def add_noise(series: Series, grid: Grid) -> tuple[Series, np.ndarray, np.ndarray]:
@@ -182,11 +204,9 @@ def search_box(series: Series, grid: Grid, n_peaks: int = 6) -> tuple[Series, li
     from ._box_search import search_boxes
 
     series, boxes, full = add_noise(series, grid)
-    widths = np.round(grid.widths / grid.step).astype(int)
     best, phase, width, low = search_boxes(
-        boxes, full, series.noise, np.maximum(widths // 5, 1), grid.period / grid.step,
-        grid.first, grid.last,
-    )  # fmt: skip
+        boxes, full, series.noise, grid.strides, grid.period / grid.step, grid.first, grid.last
+    )
     peaks: list[Peak] = []
     left = best.copy()
     while len(peaks) < n_peaks:

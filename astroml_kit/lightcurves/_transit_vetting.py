@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,58 +53,69 @@ class Dip:
 
     def shape(self, away: np.ndarray) -> np.ndarray:
         """Missing light relative to the depth at some days from mid-transit."""
-        rest = (0.5 - np.abs(away) / self.duration) / (0.5 * self.ingress)
-        return np.clip(rest, 0, 1)
+        return _draw_trapezoid(away, self.duration, self.ingress)
+
+
+def _draw_trapezoid(away: np.ndarray, duration: float, ingress: float) -> np.ndarray:
+    return np.clip((1 - 2 * np.abs(away) / duration) / ingress, 0, 1)
 
 
 def fit_dip(series: Series, start: Dip) -> Dip:
     """Least squares of a trapezoid near a box; period and epoch through first and last event."""
     width = max(start.duration, 2 * series.cadence)
-    near = np.abs(start.find_phase(series.time)) < 1.5 * width
-    time, signal = series.time[near], series.signal[near]
-    root = np.sqrt(series.weight[near])
-    cycle = start.find_cycle(time)
-    inside = np.abs(start.find_phase(time)) < 0.5 * width
-    single = np.isinf(start.period) or len(np.unique(cycle[inside])) < 2
-    if single:
-        first = last = start.epoch
-        n_cycles, share = 1, np.zeros(len(time))
-    else:
-        low, high = cycle[inside].min(), cycle[inside].max()
-        first, last = (start.epoch + c * start.period for c in (low, high))
-        n_cycles = high - low
-        share = (cycle - low) / n_cycles
-    middle = np.full(len(time), first) if single else first + share * (last - first)
-    depth = max(float(np.median(signal[inside])) if inside.any() else 0.0, 1e-7)
+    away = start.find_phase(series.time)
+    near = np.abs(away) < 1.5 * width
+    time, signal, root = series.time[near], series.signal[near], np.sqrt(series.weight[near])
+    cycle, inside = start.find_cycle(time), np.abs(away[near]) < 0.5 * width
+    seen = np.unique(cycle[inside])
+    if not len(seen):
+        return start
+    single = np.isinf(start.period) or len(seen) < 2
+    low, n_cycles = seen[0], max(int(seen[-1] - seen[0]), 1)
+    first = start.epoch + (0 if single else low * start.period)
+    share = np.zeros(len(time)) if single else (cycle - low) / n_cycles
+    since = time - first - (0 if single else share * n_cycles * start.period)
+    depth = max(float(np.median(signal[inside])), 1e-7)
+
+    def find_shape(x: np.ndarray) -> tuple[float, float]:
+        size = float(width * np.exp(x[2]))
+        # an exposure blurs whatever is shorter
+        return size, max(float(x[4]), min(2 * series.cadence / size, 1.0))
 
     def find_residual(x: np.ndarray) -> np.ndarray:
-        moved = time - middle - width * (x[0] + share * (x[1] - x[0]))
-        rest = (0.5 - np.abs(moved) / (width * np.exp(x[2]))) / (0.5 * x[4])
-        return root * (signal - depth * x[3] * np.clip(rest, 0, 1))
+        moved = since - width * (x[0] + share * (x[1] - x[0]))
+        return root * (signal - depth * x[3] * _draw_trapezoid(moved, *find_shape(x)))
 
-    shortest = np.log(max(0.4, min(1.2 * series.cadence / width, 0.9)))
-    fit = least_squares(
-        find_residual, [0, 0, 0, 1, 0.3], diff_step=1e-3, max_nfev=60,
-        bounds=([-0.8, -0.8, shortest, 0, FLOOR], [0.8, 0.8, np.log(2.2), np.inf, 1]),
-        x_scale=[0.1, 0.1, 0.2, 0.3, 0.3],
-    )  # fmt: skip
-    x = fit.x
-    moved_first, moved_last = first + width * x[0], last + width * x[1]
-    period = np.inf if single else (moved_last - moved_first) / n_cycles
-    size = float(width * np.exp(x[2]))
-    period_error = np.nan
-    if not single:
-        used = fit.jac[:, :4]
-        covariance = np.linalg.pinv(used.T @ used)
-        variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
-        factor = series.find_noise(size)
-        period_error = float(factor * width * np.sqrt(max(variance, 0)) / n_cycles)
-        # the epoch is the event nearest to the middle of the data
-        half = n_cycles // 2
-        moved_first = moved_first + half * period
-    return Dip(
-        float(period), float(moved_first), size, float(depth * x[3]), float(x[4]), period_error
-    )
+    shortest = np.log(max(0.4, min(1.2 * series.cadence / width, 0.7)))
+    fits = [
+        least_squares(
+            find_residual, [0, 0, size, 1, 0.3], diff_step=1e-3, max_nfev=60,
+            bounds=([-0.8, -0.8, shortest, 0, FLOOR], [0.8, 0.8, np.log(2.2), np.inf, 1]),
+            x_scale=[0.1, 0.1, 0.2, 0.3, 0.3],
+        )
+        for size in (-0.3, 0.0, 0.4)
+    ]  # fmt: skip
+    x = min(fits, key=lambda fit: fit.cost).x
+    size, ingress = find_shape(x)
+    if single:
+        return Dip(np.inf, first + width * x[0], size, float(depth * x[3]), ingress)
+    period = start.period + width * (x[1] - x[0]) / n_cycles
+    # the epoch is the event nearest to the middle of the data
+    epoch = first + width * x[0] + (n_cycles // 2) * period
+    dip = Dip(float(period), float(epoch), size, float(depth * x[3]), ingress)
+    return replace(dip, period_error=_find_period_error(series, dip))
+
+
+def _find_period_error(series: Series, dip: Dip) -> float:
+    """Error of a line through the mid-transits, each as well known as its slopes are steep."""
+    shape = dip.shape(dip.find_phase(series.time))
+    edge = (shape > 0) & (shape < 1)
+    slope = 2 * dip.depth / (dip.ingress * dip.duration)
+    weight, cycle = slope**2 * series.weight[edge], dip.find_cycle(series.time[edge])
+    if not len(cycle):
+        return np.nan
+    spread = np.sum(weight * (cycle - np.average(cycle, weights=weight)) ** 2)
+    return float(series.find_noise(dip.duration) / np.sqrt(spread)) if spread > 0 else np.nan
 
 
 @dataclass(frozen=True)

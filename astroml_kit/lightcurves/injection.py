@@ -80,17 +80,18 @@ def inject_transits(
     for name in ("period", "radius_ratio", "density"):
         check_real(name, given[name], above=0)
     check_real("impact", impact, at_least=0)
+    given["epoch"] = 0.0 if epoch is None else epoch
     try:
         of = {k: np.broadcast_to(np.asarray(v, float), (n,)) for k, v in given.items()}
     except ValueError as error:
         raise ValueError(
-            f"period, radius_ratio, impact and density must have one entry for each of the {n} "
-            "light curves, or be numbers."
+            f"period, radius_ratio, impact, density and epoch must have one entry for each of the "
+            f"{n} light curves, or be numbers."
         ) from error
-    rng = np.random.default_rng(random_state)
-    start = np.array([curves.time[a] if a < b else 0.0 for a, b in _get_rows(curves)])
-    drawn = start + rng.random(n) * of["period"]
-    when = drawn if epoch is None else np.broadcast_to(np.asarray(epoch, float), (n,))
+    when = of.pop("epoch")
+    if epoch is None:
+        start = np.array([curves.time[a] if a < b else 0.0 for a, b in _get_rows(curves)])
+        when = start + np.random.default_rng(random_state).random(n) * of["period"]
     value = curves.value.copy()
     depth, snr = np.zeros(n), np.zeros(n)
     for number, (low, high) in enumerate(_get_rows(curves)):

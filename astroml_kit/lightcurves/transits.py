@@ -12,35 +12,9 @@ from astropy.table import QTable
 from astropy.time import Time
 
 from .._validation import check_choice, check_real, invalid
-from ..significance import correct_significance
-from ._transit_search import (
-    CENTRAL,
-    Grid,
-    Peak,
-    Series,
-    find_trend,
-    flatten,
-    lay_grid,
-    read_flux,
-    search_box,
-    search_tls,
-)
-from ._transit_vetting import (
-    Dip,
-    Events,
-    find_aliases,
-    find_period_of_star,
-    fit_dip,
-    measure_events,
-    measure_features,
-)
+from ._transit_candidates import LEAST, search_star
+from ._transit_search import find_trend, find_used, read_flux
 from .curves import LightCurve, LightCurves
-from .transit_shape import transit_duration
-
-LEAST = 50  # steps
-ALONE = 3.5  # what events other than the strongest must add up to
-MANY = 5  # events that nothing repeats, more than planets, after which to give up
-UNLIKE = 6.0  # standard deviations by which a strongest event is another planet's
 
 UNITS = {
     "period": u.day, "period_error": u.day, "duration": u.hour, "period_of_star": u.day,
@@ -153,12 +127,12 @@ def flatten_transits(
     Returns
     -------
     LightCurve
-        Relative flux about 1; masked steps are left out.
+        Relative flux about 1; masked steps and those that are not finite are left out.
     """
     longest = candidates["duration"].to_value("day").max() if len(candidates) else 0.0
     span = window or max(1.0, 6 * float(longest))
     check_real("window", span, above=0)
-    curve = curve.drop_masked()
+    curve = curve.select(find_used(curve))
     time, flux, error = read_flux(curve)
     trend = find_trend(time, flux, _find_inside(curve, candidates, 0.75), span)
     known = curve.error is not None
@@ -224,8 +198,8 @@ def find_transits(
         A row per candidate: ``name``, ``planet`` (1 is the first found), ``period`` and
         ``period_error``, ``epoch`` (mid-transit near the middle of the data), ``duration``
         (first to last contact), ``depth`` and ``depth_error`` (relative), ``snr`` (with the noise
-        of boxes as long, not of points), ``significance`` (in standard deviations, after
-        ``n_trials``), ``n_transits`` (with data), and to judge it by:
+        of boxes as long, not of points), ``significance`` (of the box that was tried, in standard
+        deviations, after ``n_trials`` of them), ``n_transits`` (with data), and to judge it by:
 
         - ``odd_even``: difference of odd and even events, in standard deviations;
         - ``secondary_depth``, ``secondary_snr``, ``secondary_phase``: deepest other box;
@@ -243,20 +217,23 @@ def find_transits(
         - ``aliases``: fractions of the period that gaps leave open, in days; the one nearest to
           ``period_of_star`` is the period.
 
-        ``meta["too_short"]`` names curves with fewer than 50 steps that can be used.
+        ``meta["too_short"]`` names curves with fewer than 50 steps that can be used,
+        ``meta["n_unused"]`` counts steps that are masked or not finite.
 
     Raises
     ------
     ValueError
-        For a flux whose median is not above 0, or options outside of their range.
+        For a flux whose median is not above 0, steps out of time order, or options outside of
+        their range.
     ImportError
         When transitleastsquares is not installed and asked for.
 
     Notes
     -----
     Box search: Kovacs, Zucker & Mazeh 2002, doi:10.1051/0004-6361:20020802; frequencies: Ofir
-    2014, doi:10.1051/0004-6361/201220860. ``n_trials`` counts independent periods and epochs;
-    it errs on the safe side for white noise. Outliers in the tails of real noise are not normal: a
+    2014, doi:10.1051/0004-6361/201220860. ``n_trials`` counts all boxes, which overlap: for
+    white noise ``significance`` errs on the safe side. ``snr`` does not: the fit adds some 0.5 to
+    the best box of pure noise. Outliers in the tails of real noise are not normal: a
     significance here is as good as they are few, and `inject_transits` says how good.
 
     Examples
@@ -276,152 +253,26 @@ def find_transits(
     if window is not None:
         check_real("window", window, above=0)
     rows: list[dict[str, Any]] = []
-    too_short = []
-    curves = [curve] if isinstance(curve, LightCurve) else curve
-    for one in curves:
-        if len(one) - one.n_masked < LEAST:
+    too_short, n_unused = [], 0
+    for one in [curve] if isinstance(curve, LightCurve) else curve:
+        used = find_used(one)
+        n_unused += int((~used).sum())
+        if used.sum() < LEAST:
             too_short.append(one.name)
             continue
-        rows += _search_star(
-            one, (period_min, period_max), int(n_planets), method, snr_min, single_transits,
-            (star_radius, star_mass), window,
+        found = search_star(
+            *read_flux(one), periods=(period_min, period_max), n_planets=int(n_planets),
+            method=method, snr_min=snr_min, single_transits=single_transits,
+            star=(star_radius, star_mass), window=window,
         )  # fmt: skip
-    return _make_table(rows, too_short)
+        for number, row in enumerate(found, 1):
+            rows.append({"name": one.name, "planet": number, "start": one.time[0], **row})
+    table = _make_table(rows)
+    table.meta.update(too_short=too_short, n_unused=n_unused)
+    return table
 
 
-def _search_star(
-    curve: LightCurve,
-    periods: tuple[float, float | None],
-    n_planets: int,
-    method: str,
-    snr_min: float,
-    single_transits: bool,
-    star: tuple[float, float],
-    window: float | None,
-) -> list[dict[str, Any]]:
-    time, flux, error = read_flux(curve)
-    order = np.argsort(time, kind="stable")
-    time, flux, error = time[order], flux[order], error[order]
-    density = star[1] / star[0] ** 3
-    grid = lay_grid(time, *periods, density)
-    span = window or max(1.0, 3 * float(transit_duration(grid.period.max(), density=density,
-                                                        **CENTRAL)))  # fmt: skip
-    out = np.zeros(len(time), dtype=bool)
-    rows: list[dict[str, Any]] = []
-    n_alone = 0
-    while len(rows) < n_planets and n_alone < n_planets + MANY:
-        series = flatten(time, flux, error, out, span, grid.widths)
-        if len(series.time) < LEAST:
-            break
-        if method == "tls":
-            series, peaks = search_tls(series, grid, *star)
-        else:
-            series, peaks = search_box(series, grid)
-        measured: list[tuple[float, bool, Peak, Series, Dip, Events]] = []
-        for peak in peaks:
-            dip, events = _measure(series, Dip(peak.period, peak.epoch, peak.duration, 0.0, 0.3))
-            # again with a trend that the events have not bent
-            flat = _flatten_around(time, flux, out, span, series, dip)
-            dip, events = _measure(flat, dip)
-            alone = _find_loner(events)
-            measured.append((dip.snr, alone is None, peak, flat, dip, events))
-            if alone is None:
-                break
-        if not measured:
-            break
-        _, _, peak, flat, dip, events = max(measured, key=lambda m: (m[1], m[0]))
-        loner = _find_loner(events)
-        if snr_min > 0 and measured[0][1] is False:
-            # a strong event that nothing repeats lends its strength to any period
-            _, _, _, _, first, its = measured[0]
-            at = first.epoch + its.cycle[_find_strongest(its)] * first.period
-            single = replace(first, period=np.inf, epoch=float(at))
-            around = _flatten_around(time, flux, out, span, series, single)
-            single, its = _measure(around, single)
-            if loner is not None or single.snr > dip.snr:
-                flat, dip, events = around, single, its
-        if dip.snr < snr_min:
-            break
-        out |= np.abs(dip.find_phase(time)) < 0.8 * dip.duration
-        if np.isinf(dip.period):
-            n_alone += 1
-            if not single_transits:
-                continue
-        row = _describe(flat, dip, events, grid, peak, density)
-        rows.append({"name": curve.name, "planet": len(rows) + 1, "start": curve.time[0], **row})
-    return rows
-
-
-def _measure(series: Series, start: Dip) -> tuple[Dip, Events]:
-    dip = fit_dip(series, start)
-    events = measure_events(series, dip)
-    depth, sigma = events.mean if len(events.cycle) else (dip.depth, np.inf)
-    return replace(dip, depth=depth, depth_error=sigma), events
-
-
-def _flatten_around(
-    time: np.ndarray, flux: np.ndarray, out: np.ndarray, span: float, series: Series, dip: Dip
-) -> Series:
-    inside = np.abs(dip.find_phase(time)) < 0.75 * dip.duration
-    if np.mean(inside | out) > 0.5:
-        return series
-    trend = find_trend(time, flux, out | inside, span)
-    return replace(series, signal=(1 - flux / trend)[np.isin(time, series.time)])
-
-
-def _find_strongest(events: Events) -> int:
-    return int(np.argmax(events.depth / events.error))
-
-
-def _find_loner(events: Events) -> int | None:
-    """Return the event that is not like the others, if there is one."""
-    strongest = _find_strongest(events)
-    if len(events.cycle) < 2:
-        return strongest
-    depth, error = events.drop(strongest).mean
-    if depth < ALONE * error:
-        return strongest
-    apart = events.depth[strongest] - depth
-    unlike = apart > UNLIKE * np.hypot(error, events.error[strongest]) and apart > 0.4 * depth
-    return strongest if unlike else None
-
-
-def _describe(
-    series: Series, dip: Dip, events: Events, grid: Grid, peak: Peak, density: float
-) -> dict[str, Any]:
-    of_star = find_period_of_star(dip.duration, dip.depth, density)
-    aliases: list[float] = []
-    if np.isfinite(dip.period):
-        options = [dip.period, *find_aliases(series, dip, float(grid.period.min()))]
-        chosen = min(options, key=lambda p: abs(np.log(p / of_star)))
-        aliases = [p for p in options if p != chosen]
-        share = chosen / dip.period
-        dip = replace(dip, period=chosen, period_error=dip.period_error * share)
-        events = replace(events, cycle=np.round(events.cycle / share).astype(int))
-    n_trials = grid.n_trials
-    if np.isinf(dip.period):
-        n_trials = max(series.baseline / dip.duration, 1.0)
-    return {
-        **measure_features(series, dip, events, density),
-        "period": dip.period if np.isfinite(dip.period) else np.nan,
-        "period_error": dip.period_error,
-        "epoch": dip.epoch,
-        "duration": 24 * dip.duration,
-        "depth": dip.depth,
-        "depth_error": dip.depth_error,
-        "ingress": dip.ingress,
-        "snr": dip.snr,
-        "significance": float(correct_significance(dip.snr, n_trials)),
-        "n_trials": n_trials,
-        "n_transits": len(events.cycle),
-        "contrast": peak.contrast if np.isfinite(dip.period) else np.nan,
-        "bump": peak.bump if np.isfinite(dip.period) else np.nan,
-        "period_of_star": of_star,
-        "aliases": " ".join(f"{p:.6g}" for p in aliases),
-    }
-
-
-def _make_table(rows: list[dict[str, Any]], too_short: list[str]) -> QTable:
+def _make_table(rows: list[dict[str, Any]]) -> QTable:
     table = QTable()
     for key in COLUMNS:
         if key == "epoch":
@@ -442,5 +293,4 @@ def _make_table(rows: list[dict[str, Any]], too_short: list[str]) -> QTable:
         else:
             column = np.array([row[key] for row in rows], dtype=kind or float)
             table[key] = column * UNITS[key] if key in UNITS else column
-    table.meta["too_short"] = too_short
     return table
