@@ -187,7 +187,7 @@ def plot_confusion(
     ax.set_yticks(range(n), [f"{name} ({k})" for name, k in zip(names, total[:, 0], strict=True)])
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class (samples)")
-    ax.figure.colorbar(image, ax=ax, label="share of the true class")
+    ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.04, label="share of the true class")
     return ax
 
 
