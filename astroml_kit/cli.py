@@ -5,22 +5,22 @@ Heavy imports wait inside the commands, so that ``astroml-kit --help`` answers a
 
 from __future__ import annotations
 
-import itertools
-import math
 import os
-import re
 import shutil
+import sys
 import tempfile
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from . import __version__
+from ._terminal import format_table
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -31,7 +31,6 @@ __all__ = ["app"]
 
 MOST_WORKERS = 4
 RESULT = "result.json"
-CELL_WIDTHS = (60, 30, 24, 18, 12)  # of tables, tried until the terminal is wide enough
 
 app = typer.Typer(
     help="Machine learning that finds more sources in astronomical data, and says by how much.",
@@ -43,11 +42,39 @@ datasets_app = typer.Typer(help="List, fetch and verify data sets.", no_args_is_
 app.add_typer(datasets_app, name="datasets")
 models_app = typer.Typer(help="List models, show what a file holds.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+lightcurves_app = typer.Typer(
+    help="Thousands of light curves: from files to a table.", no_args_is_help=True
+)
+app.add_typer(lightcurves_app, name="lightcurves")
 
 NameArgument = Annotated[str, typer.Argument(help="A name from: astroml-kit datasets list.")]
 DataOption = Annotated[
     Path | None,
     typer.Option("--data", help="Folder that holds NAME/, instead of $ASTROML_KIT_DATA."),
+]
+
+CurvesArgument = Annotated[
+    Path, typer.Argument(help="A folder of files, a long table or nested Parquet.")
+]
+TableOption = Annotated[
+    Path, typer.Option("-o", "--output", help="Parquet file to write, one row per object or more.")
+]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Processes.")]
+UnitOption = Annotated[
+    str | None, typer.Option(help="Of values and errors, where the files do not say it.")
+]
+TimeFormatOption = Annotated[
+    str | None, typer.Option(help="Zero point of the times: mjd, jd, btjd, bkjd, jd-2450000.")
+]
+TimeScaleOption = Annotated[
+    str | None, typer.Option(help="utc, tdb, ..., where the files do not say it.")
+]
+ColumnsOption = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="Name in the files = name, time, value, error or band."),
+]
+AnewOption = Annotated[
+    bool, typer.Option("--anew", help="Forget what an interrupted run has done.")
 ]
 
 
@@ -195,68 +222,11 @@ def _write(result: Reanalysis, folder: Path, *, plots: bool) -> list[str]:
 def _format_result(result: Reanalysis, *, width: int) -> str:
     """The table of selections, the gain and the notes, for people."""
     lines = [f"{result.name}: {result.target}", ""]
-    lines += _format_table(result.table, width=width)
+    lines += format_table(result.table, width=width)
     lines += ["", *textwrap.wrap(str(result.gain), width), ""]
     for note in result.notes:
         lines += textwrap.wrap(note, width, initial_indent="- ", subsequent_indent="  ")
     return "\n".join(lines)
-
-
-def _format_table(table: Table, *, width: int) -> list[str]:
-    """Aligned columns, for a terminal of this width.
-
-    Where it is too narrow, rows and columns change places; failing that, long cells are wrapped.
-    A column ``x_sd`` is printed behind ``x`` as "x +- sd".
-    """
-    names = table.colnames
-    cells = []
-    for name in names:
-        if name.removesuffix("_sd") != name and name.removesuffix("_sd") in names:
-            continue
-        values = _format_column(table[name])
-        if f"{name}_sd" in names:
-            spread = _format_column(table[f"{name}_sd"])
-            values = [f"{value} +- {sd}" for value, sd in zip(values, spread, strict=True)]
-        unit = getattr(table[name], "unit", None)
-        title = name.replace("_", " ") + (f" [{unit}]" if unit else "")
-        cells.append([title, *values])
-    for widest in CELL_WIDTHS:
-        for rows in (list(zip(*cells, strict=True)), cells):
-            lines = _align([[textwrap.wrap(cell, widest) or [""] for cell in row] for row in rows])
-            if max(map(len, lines)) <= width:
-                return lines
-    return lines
-
-
-def _format_column(column: Any) -> list[str]:
-    """Digits as the column's own format says, else two decimals, or none where all are whole."""
-    values = [getattr(value, "value", value) for value in column]
-    if column.dtype.kind != "f":
-        return [str(value) for value in values]
-    whole = all(value == round(value) for value in values if math.isfinite(value))
-    wanted = getattr(column.info, "format", None) or ("z.0f" if whole else "z.2f")
-    return [format(float(value), wanted) if math.isfinite(value) else "-" for value in values]
-
-
-def _align(rows: Sequence[Sequence[list[str]]]) -> list[str]:
-    """Words to the left, numbers to the right, a rule under the first row.
-
-    Each cell is a list of lines.
-    """
-    columns = list(zip(*rows, strict=True))
-    widths = [max(len(line) for cell in column for line in cell) for column in columns]
-    words = [not any(re.match(r"-?\d|-$", cell[0]) for cell in column[1:]) for column in columns]
-    lines = []
-    for row in rows:
-        for parts in itertools.zip_longest(*row, fillvalue=""):
-            cells = [
-                part.ljust(width) if left else part.rjust(width)
-                for part, width, left in zip(parts, widths, words, strict=True)
-            ]
-            lines.append("  ".join(cells).rstrip())
-        if row is rows[0]:
-            lines.append("-" * (sum(widths) + 2 * len(widths) - 2))
-    return lines
 
 
 @datasets_app.command("list")
@@ -266,7 +236,7 @@ def _list_datasets() -> None:
         from .datasets import list_datasets
 
         table = list_datasets()["name", "n_files", "size", "available", "title"]
-        typer.echo("\n".join(_format_table(table, width=10**6)))
+        typer.echo("\n".join(format_table(table, width=10**6)))
 
 
 @datasets_app.command("fetch")
@@ -303,7 +273,7 @@ def _list_models() -> None:
 
         table = list_models()["name", "task", "input", "purpose"]
         width = shutil.get_terminal_size().columns
-        typer.echo("\n".join(_format_table(table, width=width)))
+        typer.echo("\n".join(format_table(table, width=width)))
 
 
 @models_app.command("show")
@@ -322,3 +292,65 @@ def _show_model(
         if html is not None:
             head = f'<!doctype html>\n<meta charset="utf-8">\n<title>{card.name}</title>\n'
             html.write_text(head + card.to_html(), encoding="utf-8")
+
+
+@lightcurves_app.command("periods")
+def _find_periods(
+    path: CurvesArgument,
+    output: TableOption,
+    workers: WorkersOption = 1,
+    period_min: Annotated[float, typer.Option(help="Days.")] = 0.1,
+    period_max: Annotated[
+        float | None, typer.Option(help="Days.", show_default="time from first to last step")
+    ] = None,
+    candidates: Annotated[int, typer.Option(min=1, help="Rows per object.")] = 3,
+    unit: UnitOption = None,
+    time_format: TimeFormatOption = None,
+    time_scale: TimeScaleOption = None,
+    column: ColumnsOption = None,
+    anew: AnewOption = False,
+) -> None:
+    """Find the periods of light curves; started again, it goes on where it was stopped."""
+    with _in_one_sentence(f"Stopped; what is done is kept in {_name_parts(output)}."):
+        from .lightcurves import find_periods
+
+        function = partial(
+            find_periods, period_min=period_min, period_max=period_max, n_candidates=candidates
+        )
+        _map_to_file(
+            function, path, output, workers=workers, resume=not anew, columns=_split(column),
+            unit=unit, time_format=time_format, time_scale=time_scale,
+        )  # fmt: skip
+
+
+def _name_parts(output: Path) -> Path:
+    return output.with_name(f"{output.name}.parts")
+
+
+def _split(columns: Sequence[str] | None) -> dict[str, str]:
+    """Pairs of names from "mine=theirs"."""
+    pairs = [column.rpartition("=")[::2] for column in columns or ()]
+    if not all(all(pair) for pair in pairs):
+        raise ValueError(f"column must be like HJD=time, got {columns}.")
+    return dict(pairs)
+
+
+def _map_to_file(
+    function: Callable[[Any], Table], path: Path, output: Path, **options: Any
+) -> None:
+    """Write the table of a function of light curves, and say what was skipped."""
+    from .lightcurves import map_lightcurves
+
+    if output.suffix != ".parquet":
+        raise ValueError(f"output must end in '.parquet', got {output}.")
+    parts = _name_parts(output)
+    table = map_lightcurves(function, path, output=parts, progress=sys.stderr.isatty(), **options)
+    partial_file = output.with_name(f"{output.name}.partial")
+    table.write(partial_file, format="parquet", overwrite=True)
+    os.replace(partial_file, output)
+    shutil.rmtree(parts)
+    skipped = table.meta["skipped"]
+    for name, reason in skipped.items():
+        typer.echo(f"Skipped {name}: {reason}", err=True)
+    n_objects = len(set(table["name"]))
+    typer.echo(f"{n_objects} objects, {len(skipped)} skipped. Wrote {len(table)} rows to {output}")

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     "_validation": 0,
     "_registry": 0,
+    "_terminal": 0,
     "significance": 1,
     "samples": 1,
     "datasets": 1,

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import astroml_kit.reanalysis
 from astroml_kit import __version__, cli
+from astroml_kit._terminal import format_table
 from astroml_kit.reanalysis import Reanalysis
 from astroml_kit.significance import OnOffCounts, compare_selections
 
@@ -148,14 +149,14 @@ def test_a_narrow_terminal_gets_the_table_on_its_side():
 def test_long_cells_are_wrapped_where_nothing_else_helps():
     table = make_result().table
     table["choice"] = ["fixed", "energy above 0.5 TeV and within 0.2 deg of the source"]
-    lines = cli._format_table(table, width=50)
+    lines = format_table(table, width=50)
     assert max(map(len, lines)) <= 50
     assert any("source" in line for line in lines)
-    assert cli._format_table(table, width=500)[0].startswith("selection")
+    assert format_table(table, width=500)[0].startswith("selection")
 
 
 def test_a_number_that_is_not_there_is_a_dash():
-    rows = cli._format_table(QTable({"name": ["a", "b"], "x": [1.234, np.nan]}), width=80)
+    rows = format_table(QTable({"name": ["a", "b"], "x": [1.234, np.nan]}), width=80)
     assert [row.split() for row in rows[2:]] == [["a", "1.23"], ["b", "-"]]
 
 
@@ -270,3 +271,60 @@ def test_verify_tells_good_from_changed(data):
 
 def test_an_unknown_data_set_is_one_sentence():
     assert "'magic-uci'" in read_only_line(run("datasets", "fetch", "magic"), 1)
+
+
+@pytest.fixture
+def survey(tmp_path):
+    """A folder of two light curves and a broken one."""
+    folder = tmp_path / "survey"
+    folder.mkdir()
+    time = np.sort(np.random.default_rng(1).uniform(0, 50, 60))
+    for name, period in (("one", 1.7), ("two", 0.6)):
+        table = QTable({"HJD": 2450000.5 + time, "mag": 15 + np.sin(2 * np.pi * time / period)})
+        table.write(folder / f"{name}.csv", format="ascii.csv")
+    (folder / "zero.csv").write_text("HJD,mag\n2450000.5,12\n2450001.5,bright\n")
+    return folder
+
+
+def test_periods_of_a_folder(survey, tmp_path):
+    output = tmp_path / "deep" / "periods.parquet"
+    options = ["--time-scale", "utc", "--time-format", "jd", "--unit", "mag", "--candidates", 1]
+    done = run("lightcurves", "periods", survey, "-o", output, "--column", "HJD=time", *options)
+    assert done.exit_code == 0, done.output
+    table = QTable.read(output)
+    assert table["name"].tolist() == ["one", "two"]
+    np.testing.assert_allclose(table["period"].to_value("day"), [1.7, 0.6], rtol=1e-3)
+    assert done.stdout == f"2 objects, 1 skipped. Wrote 2 rows to {output}\n"
+    assert "Skipped zero.csv: " in done.stderr
+    assert [file.name for file in output.parent.iterdir()] == ["periods.parquet"]
+
+
+def test_periods_go_on_where_they_were_stopped(survey, tmp_path, monkeypatch):
+    import astroml_kit.lightcurves
+
+    output = tmp_path / "periods.parquet"
+    arguments = ["lightcurves", "periods", survey, "-o", output, "--time-scale", "utc"]
+
+    def stop(function, path, *, output, **options):
+        output.mkdir()
+        (output / "_manifest.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(astroml_kit.lightcurves, "map_lightcurves", stop)
+        line = read_only_line(run(*arguments), 130)
+        assert line == f"Stopped; what is done is kept in {output}.parts."
+    assert "made from another input" in read_only_line(run(*arguments), 1)
+    assert run(*arguments, "--anew").exit_code == 0
+    assert output.is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "periods.csv"], "output must end in '.parquet', got periods.csv."),
+        (["-o", "p.parquet", "--column", "time"], "column must be like HJD=time, got ['time']."),
+    ],
+)
+def test_periods_refuse_in_one_sentence(survey, arguments, message):
+    assert read_only_line(run("lightcurves", "periods", survey, *arguments), 1).endswith(message)
