@@ -1,6 +1,7 @@
-"""Catalogues: matched on the sphere, with the probability of each match and of a false one."""
+"""Catalogues: read with coordinates, matched on the sphere, with the probability of a match."""
 
 from .associations import evaluate_matches
+from .io import read_catalog
 from .matching import FalseMatches, match_catalogs, measure_false_matches
 from .positions import propagate_coordinates
 
@@ -10,4 +11,5 @@ __all__ = [
     "match_catalogs",
     "measure_false_matches",
     "propagate_coordinates",
+    "read_catalog",
 ]
