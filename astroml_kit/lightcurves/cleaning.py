@@ -13,7 +13,7 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 
-from .._validation import check_real, invalid
+from .._validation import check_choice, check_real, invalid
 from ._objects import (
     Curves,
     add_notes,
@@ -124,6 +124,7 @@ def mask_outliers(
     *,
     sigma_bright: float = 5.0,
     sigma_faint: float = np.inf,
+    scatter: str = "side",
     window: Any = None,
     gap: Any = None,
     n_iterations: int = 10,
@@ -133,7 +134,8 @@ def mask_outliers(
     Scatter is 1.4826 times the median absolute deviation of what is left, anew each time that
     something has been masked. It holds the light of the star as well: eclipses and transits are
     faint outliers, which nothing masks unless ``sigma_faint`` says so; flares and supernovae in
-    flux are bright ones, and call for ``sigma_bright=np.inf``.
+    flux are bright ones, and call for ``sigma_bright=np.inf``. Stars that are bright for a short
+    time, as RR Lyrae are, have more of it on that side of their median: each side has its own.
 
     Parameters
     ----------
@@ -141,6 +143,9 @@ def mask_outliers(
     sigma_bright, sigma_faint : float
         Scatters above and below which light is refused, whatever way magnitudes run; infinity
         for never.
+    scatter : {"side", "whole"}
+        That of the steps on the same side of the median, or of all if that is larger; or always
+        that of all, as in `astropy.stats.sigma_clip` with ``mad_std``.
     window, gap : float [d] or Quantity, optional
         Distances are from a running biweight, as for `detrend_lightcurves`.
     n_iterations : int
@@ -160,9 +165,11 @@ def mask_outliers(
     Notes
     -----
     Of simulated stars with 2 % outliers (`simulate_lightcurves`, eleven kinds, ASAS and ZTF), the
-    default masks half of those of constant and detached stars, few where the light varies more
-    than the outliers are off, and none of the good steps. ``sigma_faint=5`` finds 0.9 of those of
-    constant stars and takes 6 to 10 % of the good steps of eclipsing binaries, the eclipses.
+    default masks half of those of constant stars, 0.16 of all, as most stars vary more than
+    outliers are off, and 0.004 % of the good steps. ``sigma_faint=5`` finds 0.9 of those of
+    constant stars and takes 5 to 8 % of the good steps of eclipsing binaries: the eclipses. Of
+    the 483 RR Lyrae of SDSS stripe 82 the default masks 0.01 %, ``scatter="whole"`` 0.9 %, the
+    maxima.
 
     Examples
     --------
@@ -178,6 +185,8 @@ def mask_outliers(
     for name, sigma in (("sigma_bright", sigma_bright), ("sigma_faint", sigma_faint)):
         check_real(name, sigma, above=0, finite=False)
     check_real("n_iterations", n_iterations, at_least=1)
+    check_choice("scatter", scatter, ("side", "whole"))
+    sided = scatter == "side"
     span, longest = _read_window(window, gap)
     low, high = sigma_faint, sigma_bright
     if is_magnitude(curves):
@@ -188,12 +197,14 @@ def mask_outliers(
             value, used = steps.value[own], steps.used[own]
             if span is not None:
                 value = value - measure_trend(steps.days[own], value, ~used, span, longest)
-            found[steps.rows][own] = _find_outliers(value, used, low, high, int(n_iterations))
+            found[steps.rows][own] = _find_outliers(
+                value, used, low, high, sided, int(n_iterations)
+            )
     return mask_steps(curves, found, "n_outliers")
 
 
 def _find_outliers(
-    value: np.ndarray, used: np.ndarray, low: float, high: float, n_iterations: int
+    value: np.ndarray, used: np.ndarray, low: float, high: float, sided: bool, n_iterations: int
 ) -> np.ndarray:
     kept = known = used & np.isfinite(value)
     out = np.zeros(len(value), dtype=bool)
@@ -201,10 +212,15 @@ def _find_outliers(
         if kept.sum() < LEAST:
             break
         middle = np.median(value[kept])
-        scatter = TO_SIGMA * np.median(np.abs(value[kept] - middle))
-        if scatter == 0:
+        apart = value[kept] - middle
+        below = above = np.median(np.abs(apart))
+        if below == 0:
             break
-        out = known & ((value < middle - low * scatter) | (value > middle + high * scatter))
+        if sided:
+            below = max(below, np.median(-apart[apart <= 0]))
+            above = max(above, np.median(apart[apart >= 0]))
+        low_end, high_end = middle - low * TO_SIGMA * below, middle + high * TO_SIGMA * above
+        out = known & ((value < low_end) | (value > high_end))
         if not np.any(out & kept):
             break
         kept = kept & ~out

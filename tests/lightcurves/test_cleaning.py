@@ -26,6 +26,7 @@ from astroml_kit.lightcurves import (
     fold_lightcurves,
     mask_noisy,
     mask_outliers,
+    read_lightcurves,
     simulate_lightcurves,
 )
 from astroml_kit.lightcurves._box_search import run_biweight
@@ -55,7 +56,8 @@ def test_outliers_are_those_of_astropy(seed, low, high):
     rng = np.random.default_rng(seed)
     value = rng.standard_t(2, 60)
     curve = make(np.arange(60.0), value)
-    masked = mask_outliers(curve, sigma_faint=low, sigma_bright=high, n_iterations=20)
+    options = {"scatter": "whole", "n_iterations": 20}
+    masked = mask_outliers(curve, sigma_faint=low, sigma_bright=high, **options)
     expected = sigma_clip(
         value, sigma_lower=low, sigma_upper=high, cenfunc="median", stdfunc=mad_std, maxiters=20
     )
@@ -65,7 +67,7 @@ def test_outliers_are_those_of_astropy(seed, low, high):
     assert not curve.n_masked, "the input is untouched"
     # magnitudes run the other way
     magnitudes = make(np.arange(60.0), -value, u.mag)
-    same = mask_outliers(magnitudes, sigma_faint=low, sigma_bright=high, n_iterations=20)
+    same = mask_outliers(magnitudes, sigma_faint=low, sigma_bright=high, **options)
     np.testing.assert_array_equal(same.mask, masked.mask)
 
 
@@ -77,7 +79,8 @@ def test_outliers_are_those_of_lightkurve():
     left = peer.remove_outliers(
         sigma_lower=4, sigma_upper=3, cenfunc="median", stdfunc="mad_std", maxiters=10
     )
-    ours = mask_outliers(make(np.arange(400.0), value), sigma_faint=4, sigma_bright=3)
+    curve = make(np.arange(400.0), value)
+    ours = mask_outliers(curve, sigma_faint=4, sigma_bright=3, scatter="whole")
     np.testing.assert_array_equal(ours.drop_masked().value.value, left.flux)
 
 
@@ -94,6 +97,32 @@ def test_eclipses_stay_and_half_of_the_outliers_of_quiet_stars_go():
     assert both.mask[off & constant].mean() > 0.8
     counted = np.add.reduceat(both.mask, both.offsets[:-1])
     np.testing.assert_array_equal(both.objects["n_outliers"], counted)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.floats(2, 6))
+def test_sides_only_forgive(seed, sigma):
+    value = np.random.default_rng(seed).standard_t(2, 60)
+    curve = make(np.arange(60.0), value)
+    options = {"sigma_faint": sigma, "sigma_bright": sigma, "n_iterations": 1}
+    side, whole = (mask_outliers(curve, scatter=s, **options).mask for s in ("side", "whole"))
+    assert not np.any(side & ~whole)
+    turned = mask_outliers(make(np.arange(60.0), -value), **options)
+    np.testing.assert_array_equal(turned.mask, side)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA, reason="set ASTROML_KIT_DATA to the folder with sdss-s82-rrlyrae")
+def test_maxima_of_rr_lyrae_are_light():
+    folder = Path(DATA) / "sdss-s82-rrlyrae" / "light-curves"
+    curves = read_lightcurves(folder, time_format="mjd", time_scale="utc")
+    shares = [
+        (mask_outliers(curves, scatter=s).n_masked - curves.n_masked) / len(curves.time)
+        for s in ("side", "whole")
+    ]
+    # a few of 1e5 steps against about one in a hundred
+    assert shares[0] < 3e-4
+    assert shares[1] > 5e-3
 
 
 def test_bands_are_apart_and_limits_stay_limits():
@@ -345,6 +374,7 @@ def test_everything_chains():
         (lambda c: bin_lightcurves(c, width=1, empty="fill"), "empty must be one of"),
         (lambda c: mask_noisy(c, factor=1), "factor must be finite and > 1"),
         (lambda c: mask_outliers(c, sigma_bright=0), "sigma_bright must be > 0"),
+        (lambda c: mask_outliers(c, scatter="std"), "scatter must be one of"),
         (lambda c: mask_outliers(c, gap=3), "gap must be given with a window"),
         (lambda c: detrend_lightcurves(c, window=None), "window must be a number of days"),
         (lambda c: fold_lightcurves(c, period=1).bin_phases(1), "n_bins must be"),
