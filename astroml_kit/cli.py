@@ -31,6 +31,7 @@ __all__ = ["app"]
 
 MOST_WORKERS = 4
 RESULT = "result.json"
+CHUNK = 100  # light curves, of which a stop loses no more per worker
 
 app = typer.Typer(
     help="Machine learning that finds more sources in astronomical data, and says by how much.",
@@ -344,7 +345,9 @@ def _map_to_file(
     if output.suffix != ".parquet":
         raise ValueError(f"output must end in '.parquet', got {output}.")
     parts = _name_parts(output)
-    table = map_lightcurves(function, path, output=parts, progress=sys.stderr.isatty(), **options)
+    table = map_lightcurves(
+        function, path, output=parts, chunk_size=CHUNK, progress=sys.stderr.isatty(), **options
+    )
     partial_file = output.with_name(f"{output.name}.partial")
     table.write(partial_file, format="parquet", overwrite=True)
     os.replace(partial_file, output)

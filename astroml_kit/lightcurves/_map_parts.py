@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -110,16 +111,29 @@ def describe_function(function: Callable[..., Any]) -> dict[str, str]:
     ValueError
         When it holds something that cannot be pickled.
     """
-    from joblib import hash as hash_object
-
     parts = _take_apart(function)
     try:
-        state = hash_object(parts, hash_name="sha1")
+        state = _make_hasher().hash(parts)
     except Exception as error:
         raise ValueError(
             f"function must hold what can be pickled, got {_name(function)}: {error}."
         ) from error
     return {"function": _name(function), "state": state}
+
+
+def _make_hasher() -> Any:
+    """Joblib's, which knows arrays and sets; tensors, whose pickles hold addresses, as arrays."""
+    from joblib.hashing import NumpyHasher
+
+    torch = sys.modules.get("torch")
+
+    class Hasher(NumpyHasher):
+        def save(self, obj: Any) -> None:
+            if torch is not None and isinstance(obj, torch.Tensor):
+                obj = ("tensor", obj.detach().cpu().numpy())
+            super().save(obj)
+
+    return Hasher("sha1")
 
 
 def _name(function: Any) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from astropy import units as u
 from astropy.table import QTable
 from hypothesis import given, settings
@@ -319,6 +320,10 @@ def test_a_function_is_its_code_and_what_it_holds():
     assert len(set(states)) == len(states)
     assert describe_function(Model({"a", "b"}).predict)["state"] == states[5]
     assert describe_function(close_over(np.arange(3)))["state"] == states[7]
+    one, same, other = (
+        describe_function(close_over(torch.arange(4.0) + shift))["state"] for shift in (0, 0, 1)
+    )
+    assert one == same != other
     with open(os.devnull) as file, pytest.raises(ValueError, match="hold what can be pickled"):
         describe_function(close_over(file))
 
