@@ -1,7 +1,7 @@
 """A survey end to end: files of light curves to periods, features, classes and Parquet.
 
     python benchmarks/classify_survey.py --curves 13900 --workers 2
-    python benchmarks/classify_survey.py --curves 2000 --simulated --kill
+    python benchmarks/classify_survey.py --curves 2000 --simulated --kill 0.3
 
 The curves are those of the ASAS variables (or simulated ones), each again and again with noise
 by its errors and a new name, as CSV files in a temporary folder, and one broken file among them.
@@ -43,6 +43,7 @@ from astroml_kit.models import BDTClassifier, load_model, save_model
 BROKEN = "survey-04242-broken.csv"
 KINDS = ("contact", "delta-scuti", "detached", "mira", "rr-ab", "rr-c", "semi-detached")
 OPTIONS = {"time_scale": "utc", "unit": "mag", "time_format": "jd"}
+CHUNK = 250
 LOOKS_PER_SECOND = 5
 
 
@@ -130,7 +131,8 @@ class Watch:
 def run_job(folder: Path, model: Path, output: Path, *, workers: int) -> None:
     """What is timed, in a process of its own."""
     classify = Classify(load_model(model))
-    table = map_lightcurves(classify, folder, output=output, workers=workers, **OPTIONS)
+    options = {"chunk_size": CHUNK, "workers": workers, **OPTIONS}
+    table = map_lightcurves(classify, folder, output=output, **options)
     table.write(output.with_suffix(".parquet"), format="parquet", overwrite=True)
     for name, reason in table.meta["skipped"].items():
         print(f"skipped {name}: {reason[:100]}")
@@ -163,7 +165,7 @@ def measure(folder: Path, model: Path, output: Path, *, workers: int) -> QTable:
 
 def kill_and_resume(folder: Path, model: Path, output: Path, *, workers: int, share: float) -> None:
     """SIGKILL all processes of a job in the middle, and go on."""
-    n_chunks = -(-sum(1 for _ in folder.iterdir()) // 500)
+    n_chunks = -(-sum(1 for _ in folder.iterdir()) // CHUNK)
     job = start_job(folder, model, output, workers=workers)
     while len(list(output.glob("part-*.parquet"))) < share * n_chunks:
         if job.poll() is not None:
