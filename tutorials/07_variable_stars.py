@@ -22,6 +22,7 @@ from astroml_kit.lightcurves import (
     compute_periodogram,
     find_periods,
     fold_lightcurves,
+    mask_fold_outliers,
     read_lightcurves,
     simulate_lightcurves,
     write_lightcurves,
@@ -42,7 +43,8 @@ folder.mkdir(parents=True, exist_ok=True)
 
 # --- 1. Read, clean ------------------------------------------------------------------------------
 # What a survey hands out is a file: here we write one first. Cleaning masks steps whose error is
-# five times that of their star and those far too bright; what is too faint may be an eclipse.
+# five times that of their star and those far too bright; what is too faint may be an eclipse, and
+# waits for the period.
 kinds = ["cepheid", "contact", "detached", "rr-ab", "rr-c", "semi-detached"]
 with tempfile.TemporaryDirectory() as survey:
     simulated = simulate_lightcurves(kinds, n=20, survey="asas", outliers=0.01, random_state=1)
@@ -68,8 +70,11 @@ name = "rr-ab-00003"
 print(f"   Candidates of {name}:")
 rows = periods[periods["name"] == name]["rank", "period", "power", "alias"]
 rows["period"].info.format, rows["power"].info.format = ".7f", ".3f"
-print("\n".join("   " + line for line in rows.pformat(max_width=-1)), "\n")
+print("\n".join("   " + line for line in rows.pformat(max_width=-1)))
 
+# With a period, what a star does every cycle is known, and so is what does not belong to it.
+curves = mask_fold_outliers(curves, period=periods)
+print(f"   Off their folds, and masked: {curves.objects['n_fold_outliers'].sum()} steps\n")
 star = curves[name]
 figure = Figure(figsize=(13, 4.2), layout="constrained")
 left, middle, right = figure.subplots(1, 3)

@@ -4,7 +4,7 @@ from .barycentre import BarycentreCheck, check_barycentre, correct_barycentre
 from .binning import bin_lightcurves
 from .cleaning import clean_lightcurves, detrend_lightcurves, mask_noisy, mask_outliers
 from .curves import LightCurve, LightCurves
-from .folding import FoldedLightCurve, fold_lightcurves
+from .folding import FoldedLightCurve, fold_lightcurves, mask_fold_outliers
 from .injection import (
     Recovery,
     inject_transits,
@@ -49,6 +49,7 @@ __all__ = [
     "join_periods",
     "make_vetting_samples",
     "map_lightcurves",
+    "mask_fold_outliers",
     "mask_noisy",
     "mask_outliers",
     "mask_transits",

@@ -197,15 +197,14 @@ def mask_outliers(
             value, used = steps.value[own], steps.used[own]
             if span is not None:
                 value = value - measure_trend(steps.days[own], value, ~used, span, longest)
-            found[steps.rows][own] = _find_outliers(
-                value, used, low, high, sided, int(n_iterations)
-            )
+            found[steps.rows][own] = find_outliers(value, used, low, high, sided, int(n_iterations))
     return mask_steps(curves, found, "n_outliers")
 
 
-def _find_outliers(
+def find_outliers(
     value: np.ndarray, used: np.ndarray, low: float, high: float, sided: bool, n_iterations: int
 ) -> np.ndarray:
+    """Mask of what is beyond the median by so many scatters, of all or of its own side."""
     kept = known = used & np.isfinite(value)
     out = np.zeros(len(value), dtype=bool)
     for _ in range(n_iterations):

@@ -24,6 +24,7 @@ from astroml_kit.lightcurves import (
     detrend_lightcurves,
     find_periods,
     fold_lightcurves,
+    mask_fold_outliers,
     mask_noisy,
     mask_outliers,
     read_lightcurves,
@@ -337,6 +338,34 @@ def test_phase_0_is_faintest(sign):
         assert own.argmax() in (0, 9)
         np.testing.assert_allclose(own, sign * (20 + (name == "g")) + np.cos(
             2 * np.pi * rows["phase"][:10]), atol=0.15)  # fmt: skip
+
+
+def test_outliers_of_the_fold_are_found_and_eclipses_stay():
+    kinds = ["cepheid", "contact", "detached", "rr-ab"]
+    options = {"n": 5, "random_state": 21}
+    wild, quiet = (simulate_lightcurves(kinds, outliers=o, **options) for o in (0.02, 0.0))
+    off = wild.value != quiet.value
+    masked = mask_fold_outliers(wild, period=wild.objects["period"])
+    assert masked.mask[off].mean() > 0.8
+    assert masked.mask[~off].mean() < 0.002
+    assert masked.objects["n_fold_outliers"].sum() == masked.n_masked
+    # all at once and one by one
+    alone = mask_fold_outliers(wild[7], period=wild.objects["period"][7])
+    np.testing.assert_array_equal(alone.mask, masked[7].mask)
+    # a period that is not its own says less
+    wrong = mask_fold_outliers(wild, period=wild.objects["period"] * np.sqrt(2))
+    assert wrong.mask[off].mean() < 0.5
+    assert not mask_fold_outliers(wild, period=np.nan).n_masked
+
+
+def test_a_fold_without_scatter_has_no_outliers():
+    days = np.arange(200) * 0.25
+    value = np.tile([1.0, 2.0, 3.0, 2.0], 50)
+    value[17] = 9.0
+    masked = mask_fold_outliers(make(days, value), period=1.0)
+    assert not masked.n_masked
+    noise = 0.1 * np.random.default_rng(1).normal(size=200)
+    assert mask_fold_outliers(make(days, value + noise), period=1.0, sigma=8).mask[17]
 
 
 def test_a_table_of_periods_folds_them_all():
