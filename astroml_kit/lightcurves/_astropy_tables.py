@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
 
+import astropy.units as u
 import numpy as np
 from astropy.table import Table
 from astropy.time import Time
 
-from ._columns import NAMES, TIMES, check_header, steps_from_columns
+from ._columns import NAMES, TIMES, check_header, steps_from_columns, to_numbers
+from ._fits import DAMAGE
 from ._steps import FileSteps, ReadOptions
 from .curves import OFFSETS
 
@@ -49,7 +51,7 @@ def read_votable(file: Path, data: bytes, options: ReadOptions) -> FileSteps:
             votable = parse(io.BytesIO(data), verify="ignore")
             element = votable.get_first_table()
             table = element.to_table(use_names_over_ids=True)
-        except (ValueError, IndexError, KeyError, OSError, ExpatError, VOWarning) as error:
+        except (*DAMAGE, ExpatError, VOWarning) as error:
             raise ValueError(f"{file.name} must be a whole VO table: {error}") from error
     fields = list(element.fields)
     check_header([field.name for field in fields], where=file.name)
@@ -57,7 +59,7 @@ def read_votable(file: Path, data: bytes, options: ReadOptions) -> FileSteps:
         system.ID: system for resource in votable.resources for system in resource.time_systems
     }
     found = _match_ucds(fields, systems)
-    said = _describe_time(found.get("time"), fields, systems, table)
+    said = _describe_time(found.get("time"), fields, systems, table, where=file.name)
     pairs = {
         field: role for role, field in found.items() if role not in dict(options.columns).values()
     }
@@ -87,26 +89,35 @@ def _match_ucds(fields: list[Any], systems: dict[str, Any]) -> dict[str, str]:
 
 
 def _describe_time(
-    name: str | None, fields: list[Any], systems: dict[str, Any], table: Table
+    name: str | None, fields: list[Any], systems: dict[str, Any], table: Table, *, where: str
 ) -> dict[str, str]:
     """Bring the times to days from a known zero point, and say what the file says of them."""
     field = next((field for field in fields if field.name == name), None)
     system = systems.get(field.ref) if field is not None else None
     if system is None or name is None:
         return {}
-    if (unit := table[name].unit) is not None and str(unit) != "d":
-        table[name] = table[name] * unit.to("d")
+    unit, days = table[name].unit, None
+    if unit is not None or system.timeorigin is not None:
+        try:
+            factor = 1.0 if unit is None else u.Unit(str(unit)).to(u.day)
+        except ValueError as error:
+            raise ValueError(
+                f"time must be in a unit of time in {where}, got {str(unit)!r}."
+            ) from error
+        days = to_numbers(table[name], "time", where=where) * factor
     said = {"reference": POSITIONS.get(str(system.refposition).upper(), "")}
     if system.timescale and str(system.timescale).upper() not in ("UNKNOWN", "LOCAL"):
         said["time_scale"] = str(system.timescale).lower()
     if system.timeorigin is not None:
-        zero = ORIGINS.get(system.timeorigin) or float(
-            ORIGINS.get(system.timeorigin, system.timeorigin)
-        )
-        known = {days: time_format for time_format, days in OFFSETS.items()}
-        if zero not in known:
-            table[name] = table[name] + (zero - OFFSETS["mjd"])
+        zero = to_numbers(
+            [ORIGINS.get(system.timeorigin, system.timeorigin)], "timeorigin", where=where
+        )[0]
+        known = {begin: time_format for time_format, begin in OFFSETS.items()}
+        if days is not None and zero not in known:
+            days = days + (zero - OFFSETS["mjd"])
         said["time_format"] = known.get(zero, "mjd")
+    if days is not None:
+        table[name] = days
     return said
 
 
@@ -121,7 +132,7 @@ def read_ascii(file: Path, data: bytes, options: ReadOptions) -> FileSteps:
     kind = "ecsv" if data.lstrip().startswith(b"# %ECSV") else "ipac"
     try:
         table = Table.read(data.decode(), format=f"ascii.{kind}")
-    except (ValueError, KeyError, IndexError, UnicodeError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{file.name} must be a whole {kind.upper()} table: {error}") from error
     said = {}
     for name in table.colnames:

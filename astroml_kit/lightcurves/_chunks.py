@@ -74,7 +74,7 @@ def _look_at_parquet(file: Path, options: ReadOptions) -> tuple[str, int | None]
 
     try:
         whole = pq.ParquetFile(file)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file.name} must be a whole Parquet file: {error}") from error
     if find_nested(whole.schema_arrow):
         return "nested", whole.metadata.num_rows
@@ -122,7 +122,7 @@ def _iter_nested(chunks: LightCurveChunks) -> Iterator[LightCurves]:
     import pyarrow.parquet as pq
 
     file = chunks.files[0]
-    whole = pq.ParquetFile(file)
+    whole = pq.ParquetFile(file, page_checksum_verification=True)
     column, frame = find_nested(whole.schema_arrow), None
     ready: list[Any] = []
     for batch in _and_end(whole.iter_batches(batch_size=chunks.chunk_size)):
@@ -185,7 +185,7 @@ def _open_long(file: Path) -> Iterator[Any]:
         else:
             options = pc.ReadOptions(block_size=BLOCK, use_threads=False)
             yield from pc.open_csv(file, read_options=options)
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise ValueError(f"{file.name} must be a whole table: {error}") from error
 
 

@@ -163,7 +163,7 @@ def as_array(column: Any) -> np.ndarray:
     """NumPy array of a column of pyarrow, astropy or NumPy; what is missing is NaN or None."""
     if isinstance(column, np.ma.MaskedArray):
         numeric = column.dtype.kind in "fiu"
-        plain = np.ma.asarray(column).astype(float if numeric else object)
+        plain: Any = np.ma.asarray(column).astype(float if numeric else object)
         return np.asarray(plain.filled(np.nan if numeric else None))
     if hasattr(column, "to_numpy"):
         return np.asarray(column.to_numpy(zero_copy_only=False))
@@ -181,13 +181,13 @@ def to_numbers(column: Any, name: str, *, where: str) -> np.ndarray:
 def to_text(column: Any) -> np.ndarray:
     """Strings of a column, empty where it says nothing."""
     array = as_array(column)
-    if array.dtype.kind == "O":
+    if array.dtype.kind in "OS":
         array = np.array(["" if item is None else _decode(item) for item in array])
     return array.astype(str)
 
 
 def _decode(item: Any) -> str:
-    return item.decode() if isinstance(item, bytes) else str(item)
+    return item.decode(errors="backslashreplace") if isinstance(item, bytes) else str(item)
 
 
 def _to_number(item: Any, name: str, row: int, where: str) -> float:
@@ -323,6 +323,11 @@ def _flag_steps(
     return flagged
 
 
+def _plain_rows(column: Any, rows: np.ndarray) -> np.ndarray:
+    array = as_array(column)[rows]
+    return to_text(array) if array.dtype.kind in "OS" else array
+
+
 def _find_known(
     columns: Mapping[str, Any],
     found: Mapping[str, str],
@@ -333,7 +338,7 @@ def _find_known(
     objects, first = np.unique(code, return_index=True)
     taken = set(found.values())
     table = {
-        name.lower(): as_array(column)[first]
+        name.lower(): _plain_rows(column, first)
         for name, column in columns.items()
         if name.lower() in OBJECT_COLUMNS and name not in taken
     }

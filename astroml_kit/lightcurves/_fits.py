@@ -27,6 +27,8 @@ from .curves import OFFSETS
 # (Science Data Products Description, EXP-TESS-ARC-ICD-0014, table 32). lightkurve drops the same.
 QUALITY_BITS = {"Kepler": 1130799, "K2": 1130799, "TESS": 17087}
 FLAGS = ("QUALITY", "SAP_QUALITY")
+# What astropy raises for a header or a table that is damaged.
+DAMAGE = (OSError, TypeError, ValueError, KeyError, IndexError, AttributeError)
 # Columns of flux, the one that is cleaned furthest first.
 FLUXES = ("PDCSAP_FLUX", "KSPSAP_FLUX", "DET_FLUX", "FCOR", "SAP_FLUX", "FLUX", "RATE")
 TIMES = ("TIME", "T")
@@ -57,14 +59,13 @@ def read_fits(file: Path, data: bytes, options: ReadOptions) -> FileSteps:
                 main = dict(hdus[0].header)
                 found = next((hdu for hdu in hdus[1:] if _find_time(hdu)), None)
                 if found is not None:
-                    table, header = np.array(found.data), found.header
-        except (OSError, TypeError, ValueError, AstropyUserWarning) as error:
+                    table, known = np.array(found.data), {**main, **dict(found.header)}
+        except (*DAMAGE, fits.VerifyError, AstropyUserWarning) as error:
             raise ValueError(f"{file.name} must be a whole FITS file: {error}") from error
     if found is None:
         raise ValueError(
             f"{file.name} must have a table with a column called one of {list(TIMES)}, got none."
         )
-    known = {**main, **dict(header)}
     if "FLUX" in (table.dtype.names or ()) and table.dtype["FLUX"].ndim:
         return _sum_pixels(file, data, known, options)
     return _read_table(table, known, file, options)

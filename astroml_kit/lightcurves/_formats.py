@@ -16,7 +16,7 @@ from ._fits import read_fits
 from ._json_curves import read_json
 from ._lcr import HEADER as LCR_HEADER
 from ._lcr import read_lcr
-from ._nested import find_nested, read_own, steps_from_nested
+from ._nested import find_nested, open_parquet, read_own, steps_from_nested
 from ._steps import (
     FileSteps,
     Frame,
@@ -30,6 +30,8 @@ from ._text_tables import ASAS_HEADER, read_asas, read_text_table
 from .curves import LightCurves
 
 HEAD = 16_384
+# What is wrong with one file and lets the others be read; pixels also want an optional library.
+PROBLEMS = (ValueError, OSError, ImportError)
 
 
 def list_files(path: Path) -> list[Path]:
@@ -97,12 +99,8 @@ def find_reader(data: bytes, file: Path) -> Callable[[Path, bytes, ReadOptions],
 def read_parquet(file: Path, data: bytes, options: ReadOptions) -> FileSteps:
     """Read Parquet with one row per step, or one per object as others than we write it."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    try:
-        table = pq.read_table(pa.BufferReader(data))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{file.name} must be a whole Parquet file: {error}") from error
+    table = open_parquet(pa.BufferReader(data), where=file.name)
     if own := read_own(table, where=file.name):
         return steps_from_curves(own)
     if nested := find_nested(table.schema):
@@ -132,16 +130,10 @@ def read_own_file(file: Path) -> LightCurves | None:
     ValueError
         For a damaged Parquet file.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     with file.open("rb") as stream:
         if stream.read(4) != b"PAR1":
             return None
-    try:
-        return read_own(pq.read_table(file), where=file.name)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{file.name} must be a whole Parquet file: {error}") from error
+    return read_own(open_parquet(file, where=file.name), where=file.name)
 
 
 def find_first_frame(files: Sequence[Path], options: ReadOptions) -> Frame | None:
@@ -149,7 +141,7 @@ def find_first_frame(files: Sequence[Path], options: ReadOptions) -> Frame | Non
     for file in files:
         try:
             return find_frame(read_file(file, options), options)
-        except (ValueError, OSError):
+        except PROBLEMS:
             continue  # it is named, with this error, where its chunk is read
     return None
 
@@ -175,7 +167,7 @@ def read_collection(
             steps = read_file(file, options)
             frame = frame or find_frame(steps, options)
             parts.append(convert_steps(steps, frame))
-        except (ValueError, OSError) as error:
+        except PROBLEMS as error:
             if strict:
                 raise
             skipped[file.name] = " ".join(str(error).split())

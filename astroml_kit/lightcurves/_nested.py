@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from ._columns import NAMES, as_array, check_header, steps_from_columns
+from .._validation import check_choice, check_columns
+from ._columns import NAMES, as_array, check_header, steps_from_columns, to_text
 from ._steps import FileSteps, ReadOptions
-from .curves import LightCurves
+from .curves import OFFSETS, LightCurves
 
 META = b"astroml_kit"
 STEPS = ("time", "value", "error", "band", "mask", "limit")
@@ -49,7 +50,7 @@ def write_nested(curves: LightCurves, path: Path) -> Path:
     table = pa.table({**objects, "lightcurve": inner})
     table = table.replace_schema_metadata({META: json.dumps(kept).encode()})
     partial = path.with_name(path.name + ".part")
-    pq.write_table(table, partial, row_group_size=ROW_GROUP)
+    pq.write_table(table, partial, row_group_size=ROW_GROUP, write_page_checksum=True)
     partial.replace(path)
     return path
 
@@ -68,6 +69,23 @@ def _keep_plain(meta: Any) -> dict[str, Any]:
         except (TypeError, ValueError):
             kept[str(key)] = str(value)
     return kept
+
+
+def open_parquet(source: Any, *, where: str) -> Any:
+    """Read a whole table; where the file has sums of its pages they are checked.
+
+    Raises
+    ------
+    ValueError
+        When the file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(source, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{where} must be a whole Parquet file: {error}") from error
 
 
 def find_nested(schema: Any) -> str | None:
@@ -95,29 +113,40 @@ def read_own(table: Any, *, where: str) -> LightCurves | None:
     kept = (table.schema.metadata or {}).get(META)
     if kept is None:
         return None
-    known = json.loads(kept)
+    try:
+        known = json.loads(kept)
+        frame = known["unit"], known["time_format"], known["time_scale"]
+        bands = tuple(known["bands"])
+        check_choice("time_format", known["time_format"], OFFSETS)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{where} must say its unit, time and bands: {error}") from error
     if not len(table):
         raise ValueError(f"{where} must hold light curves, got none.")
+    check_columns(table.column_names, ("name", "lightcurve"), where=where)
+    if find_nested(table.schema) != "lightcurve":
+        raise ValueError(f"{where} must have lists of steps in its column lightcurve.")
     parts, offsets = _flatten(table, "lightcurve", where=where)
     flat = {name: as_array(part) for name, part in parts.items()}
+    check_columns(flat, ("time", "value", "mask"), where=where)
     band = flat.get("band")
     if band is not None and band.dtype.kind == "O":
-        order = {name: number for number, name in enumerate(known["bands"])}
+        order = {name: number for number, name in enumerate(bands)}
+        if unknown := sorted(set(map(str, band)) - set(order)):
+            raise ValueError(f"band must be one of {list(order)} in {where}, got {unknown}.")
         band = np.array([order[name] for name in band], dtype=np.int16)
     names = [name for name in table.column_names if name != "lightcurve"]
     objects = Table({name: _tidy(table[name].to_numpy()) for name in names})
     objects.meta.update(known.get("meta", {}))
     return LightCurves(
         flat["time"], flat["value"], flat.get("error"), band, flat["mask"], offsets, objects,
-        known["unit"], known["time_format"], known["time_scale"], tuple(known["bands"]),
-        flat.get("limit"),
+        *frame, bands, flat.get("limit"),
     )  # fmt: skip
 
 
 def _tidy(array: np.ndarray) -> np.ndarray:
     """Text as NumPy's text; other objects stay what they are."""
-    if array.dtype.kind == "O" and all(isinstance(item, str) for item in array):
-        return array.astype(str)
+    if array.dtype.kind == "O" and all(isinstance(item, str | bytes) for item in array):
+        return to_text(array)
     return array
 
 

@@ -127,9 +127,8 @@ def read_asas(file: Path, data: bytes, options: ReadOptions) -> FileSteps:
             if text.startswith("HJD "):
                 header = text.split()
             elif match := re.match(r"(desig|ra|dec)=\s*(\S+)", text):
-                known.setdefault(
-                    {"desig": "target"}.get(match[1], match[1]), _read_known(match[1], match[2])
-                )
+                name = {"desig": "target"}.get(match[1], match[1])
+                known.setdefault(name, _read_known(name, match[2], file))
         elif text:
             items = dict(zip(header, text.split(), strict=False))
             if not {"HJD", magnitude, error, "GRADE"} <= set(items):
@@ -162,5 +161,5 @@ def flag_grades(grade: np.ndarray, quality: str | int) -> np.ndarray:
     return (grade == "D") if quality != "none" else np.zeros(len(grade), dtype=bool)
 
 
-def _read_known(key: str, text: str) -> Any:
-    return text if key == "desig" else float(text)
+def _read_known(name: str, text: str, file: Path) -> Any:
+    return text if name == "target" else to_numbers([text], name, where=file.name)[0]

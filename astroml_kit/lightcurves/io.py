@@ -100,7 +100,8 @@ def read_lightcurves(
         unit, time_format, time_scale, columns, names, quality, flux, aperture
     )
     files, is_single = _find_files(path)
-    if is_single and (own := read_own_file(files[0])):
+    own = read_own_file(files[0]) if is_single else None
+    if own is not None and _is_as_asked(own, options):
         return own
     return read_collection(files, options, strict=is_single)
 
@@ -199,6 +200,18 @@ def _find_files(path: PathLike | Iterable[PathLike]) -> tuple[list[Path], bool]:
         return files, False
     path = Path(path)
     return (list_files(path), False) if path.is_dir() else ([path], True)
+
+
+def _is_as_asked(curves: LightCurves, options: ReadOptions) -> bool:
+    """Whether they need no conversion."""
+    return all(
+        asked is None or asked == has
+        for asked, has in (
+            (options.unit, curves.unit),
+            (options.time_format, curves.time_format),
+            (options.time_scale, curves.time_scale),
+        )
+    )
 
 
 def _gather_options(

@@ -12,6 +12,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import QTable, Table
 from astropy.time import Time
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from astroml_kit.lightcurves import LightCurves, read_lightcurves, write_lightcurves
 
@@ -576,6 +578,61 @@ def test_own_files_join_others(tmp_path):
     assert curves.names.tolist() == ["a", "z"]
     assert curves["z"].limit.tolist() == [False, True]
     assert curves["z"].band.tolist() == ["g", "r"]
+
+
+def test_own_files_are_converted_when_asked(tmp_path):
+    curves = LightCurves.from_columns(
+        name=["a"], time=[58000.0], value=[1.0], error=[0.1], unit="Jy", time_format="mjd",
+        time_scale="utc",
+    )  # fmt: skip
+    path = write_lightcurves(curves, tmp_path / "c.parquet")
+    asked = read_lightcurves(path, unit="mJy", time_format="jd")
+    assert (asked.value[0], asked.error[0], asked.time[0]) == (1000.0, 100.0, 2458000.5)
+    with pytest.raises(ValueError, match="unit must be 'mag' or convert to it, got 'Jy'"):
+        read_lightcurves(path, unit="mag")
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("samples")
+    curves = LightCurves.from_columns(
+        name=["a", "b"], time=[1.0, 2.0], value=[1.0, 2.0], error=[0.1, 0.1], band=["g", "r"],
+        unit="mag", time_format="mjd", time_scale="utc",
+    )  # fmt: skip
+    QTable({"time": [1.0, 2.0], "mag": [1.0, 2.0]}).write(folder / "e.ecsv")
+    return {
+        "fits": make_fits(folder / "a.fits").read_bytes(),
+        "parquet": write_lightcurves(curves, folder / "c.parquet").read_bytes(),
+        "ecsv": (folder / "e.ecsv").read_bytes(),
+        "json": json.dumps({"time": [1.0, 2.0], "flux": [1.0, 2.0], "label": "x"}).encode(),
+        "asas": ASAS.encode(),
+        "lcr": LCR.encode(),
+        "ztf": ZTF.encode(),
+        "votable": VOTABLE.format(**VO).encode(),
+    }
+
+
+@pytest.mark.filterwarnings("ignore")  # astropy warns of headers that are strange
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_damage_is_read_or_named_and_nothing_else(tmp_path, samples, data):
+    kind = data.draw(st.sampled_from(sorted(samples)))
+    content = bytearray(samples[kind])
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, max(len(content) - 1, 0)))
+        n = data.draw(st.sampled_from([1, 1, 1, 20, len(content)]))
+        content[at : at + n] = data.draw(st.sampled_from([b"", b"\x00", b"9", b",", b" ", b"\xff"]))
+    (tmp_path / "x").write_bytes(bytes(content))
+    said = {} if kind in ("fits", "lcr", "votable") else {"time_scale": "utc"}
+    curves, problem = None, "must"
+    try:
+        curves = read_lightcurves(tmp_path / "x", time_format="mjd", **said)
+    except ValueError as error:
+        problem = str(error)
+    assert "must" in problem or "lacks the columns" in problem
+    if curves is not None:
+        assert np.isfinite(curves.time).all()
+        assert np.isfinite(curves.value[~curves.mask]).all()
 
 
 @pytest.mark.data
