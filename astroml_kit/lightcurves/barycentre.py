@@ -101,18 +101,18 @@ def correct_barycentre(
     location : EarthLocation, optional
         The observatory; the centre of the Earth without it, which is wrong by up to 21 ms.
     reference : {"observer", "sun"}
-        What the times are now: those of the observer, or heliocentric (HJD).
+        Where the times are now: at the observer, or heliocentric (HJD).
 
     Returns
     -------
     LightCurve or LightCurves
-        With times in the scale "tdb" and the note ``time_reference``, "barycentre".
+        With times in the scale "tdb" and the note ``time_reference``, "barycentric".
 
     Raises
     ------
     ValueError
-        For times that are barycentric already, by their note or their scale, and for positions
-        that are not one for each object.
+        For times that are barycentric already, by their note or their scale, for those noted as
+        heliocentric with another reference, and for positions that are not one for each object.
 
     Notes
     -----
@@ -140,10 +140,12 @@ def correct_barycentre(
             f"curves must have times of a clock, got {said or 'scale ' + scale!r}, which stands "
             "for barycentric ones. Check them with check_barycentre."
         )
+    if "helio" in said.lower() and reference != "sun":
+        raise invalid("reference", f"'sun' for times that are {said}", reference)
     stars = [position] * n if position.shape == () else list(position)
     if isinstance(curves, LightCurve):
         moved = _to_barycentre(curves.time, stars[0], location, reference)
-        return add_notes(replace(curves, time=moved), time_reference="barycentre")
+        return add_notes(replace(curves, time=moved), time_reference="barycentric")
     days = curves.time.copy()
     for number, star in enumerate(stars):
         rows = slice(curves.offsets[number], curves.offsets[number + 1])
@@ -151,7 +153,7 @@ def correct_barycentre(
         if len(time):
             days[rows] += count_days(_to_barycentre(time, star, location, reference), time)
     whole = replace(curves, time=days, time_scale="tdb")
-    return add_notes(whole, time_reference="barycentre")
+    return add_notes(whole, time_reference="barycentric")
 
 
 def check_barycentre(
