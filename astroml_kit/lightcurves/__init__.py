@@ -14,13 +14,8 @@ from .injection import (
 )
 from .io import iter_lightcurves, read_lightcurves, write_lightcurves
 from .mapping import map_lightcurves
-from .periods import (
-    Periodogram,
-    compute_periodogram,
-    false_alarm_probability,
-    find_periods,
-    join_periods,
-)
+from .periodogram import Periodogram, compute_periodogram, false_alarm_probability
+from .periods import find_periods, join_periods
 from .simulation import simulate_lightcurves
 from .transit_shape import transit_duration, transit_flux
 from .transits import find_transits, flatten_transits, join_lightcurves, mask_transits
