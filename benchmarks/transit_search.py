@@ -93,6 +93,8 @@ def list_open_periods(star: LightCurve, epoch: float, duration: float) -> str:
     ranges = [(periods[a], periods[min(b, len(periods) - 1)])
               for a, b in zip(edges[::2], edges[1::2], strict=True)]  # fmt: skip
     text = [f"{low:.1f}-{high:.1f}" for low, high in ranges if high < periods[-1]]
+    if len(text) > 12:
+        text = [f"{len(text)} ranges from {text[0]} to {text[-1]}"]
     return ", ".join([*text, *(f"above {low:.1f}" for low, high in ranges if high >= periods[-1])])
 
 

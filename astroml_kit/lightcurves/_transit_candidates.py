@@ -35,6 +35,7 @@ ALONE = 3.5  # standard deviations that events other than the strongest must add
 MANY = 5  # events that nothing repeats, more than planets, after which to give up
 UNLIKE = 6.0  # standard deviations by which a strongest event is another planet's
 ENOUGH = 10.0  # standard deviations of three others or more, which need no strongest one
+BESIDE = 0.3  # of half a duration, to have been seen on either side of a single event
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,22 @@ class Candidate:
         return int(np.argmax(self.events.depth / self.events.error))
 
     @property
+    def has_sides(self) -> bool:
+        """Whether there are data before and after, or only the edge of a gap."""
+        away = self.dip.find_phase(self.series.time) / self.dip.duration
+        need = BESIDE * 0.5 * self.dip.duration / self.series.cadence
+        return all(np.sum((side > 0.5) & (side < 1)) >= need for side in (away, -away))
+
+    @property
     def is_alone(self) -> bool:
         """Whether one event is not like the others, or has none."""
         if len(self.events.cycle) < 2:
             return True
-        depth, error = self.events.drop(self.strongest).mean
+        rest = self.events.drop(self.strongest)
+        depth, error = rest.mean
         if depth < ALONE * error:
             return True
-        if len(self.events.cycle) > 3 and depth > ENOUGH * error:
+        if len(rest.cycle) > 2 and np.median(rest.depth) > ENOUGH * error:
             return False
         apart = self.events.depth[self.strongest] - depth
         sigma = np.hypot(error, self.events.error[self.strongest])
@@ -113,7 +122,7 @@ def search_star(
         out |= np.abs(best.dip.find_phase(time)) < 0.8 * best.dip.duration
         if np.isinf(best.dip.period):
             n_alone += 1
-            if not single_transits:
+            if not (single_transits and best.has_sides):
                 continue
         rows.append(_describe(best, grid, density))
     return rows
@@ -140,7 +149,10 @@ def _choose(
             here = np.isin(time, series.time)
             # which then is known from fewer points, and as noisy as they are
             noise = series.noise / np.sqrt(1 - np.minimum(series.widths / span, 0.5))
-            series = replace(series, signal=1 - flux[here] / trend[here], noise=noise)
+            flat = np.divide(
+                flux[here], trend[here], out=np.ones(len(series.time)), where=trend[here] > 0
+            )
+            series = replace(series, signal=1 - flat, noise=noise)
         dip = fit_dip(series, start)
         events = measure_events(series, dip)
         if not len(events.cycle):

@@ -67,7 +67,8 @@ def join_lightcurves(curves: Sequence[LightCurve] | LightCurves, *, name: str = 
     for part in parts:
         if part.value.unit == u.mag:
             raise invalid("curves", "in flux", "magnitudes", "Convert them to flux.")
-        middle = np.median(part.value.value[~np.asarray(part.mask)]) if len(part) else np.nan
+        used = find_used(part)
+        middle = np.median(part.value.value[used]) if used.any() else np.nan
         if not middle > 0:
             raise invalid("curves", "of a median flux above 0", f"{middle} in {part.name!r}")
         values.append(part.value.value / middle)
@@ -127,7 +128,7 @@ def flatten_transits(
     Returns
     -------
     LightCurve
-        Relative flux about 1; masked steps and those that are not finite are left out.
+        Relative flux about 1; steps that are masked, not finite or in runs of zeros are left out.
     """
     longest = candidates["duration"].to_value("day").max() if len(candidates) else 0.0
     span = window or max(1.0, 6 * float(longest))
@@ -135,9 +136,10 @@ def flatten_transits(
     curve = curve.select(find_used(curve))
     time, flux, error = read_flux(curve)
     trend = find_trend(time, flux, _find_inside(curve, candidates, 0.75), span)
-    known = curve.error is not None
-    one = u.dimensionless_unscaled
-    return replace(curve, value=flux / trend * one, error=error / trend * one if known else None)
+    seen = trend > 0
+    curve, flux, error = curve.select(seen), flux[seen], error[seen]
+    known, one = curve.error is not None, u.dimensionless_unscaled / trend[seen]
+    return replace(curve, value=flux * one, error=error * one if known else None)
 
 
 def _find_inside(curve: LightCurve, candidates: QTable, half: float) -> np.ndarray:
@@ -184,7 +186,8 @@ def find_transits(
     snr_min : float
         Signal to noise below which to stop; 0 returns the best of noise as well.
     single_transits : bool
-        Report an event that nothing repeats, with a period of NaN. Unless ``snr_min`` is 0 it is
+        Report an event that nothing repeats, with a period of NaN, if it was seen from before to
+        after. Unless ``snr_min`` is 0 it is
         put aside in any case: what comes back is looked for behind it.
     star_radius, star_mass : float
         Of the Sun's; their mean density sets the durations.
