@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class LightCurveChunks:
     reading all; ``n_objects`` is None and ``len()`` a TypeError for a long table of text.
     """
 
-    files: tuple[Path, ...]
+    files: tuple[Path, ...] = field(repr=False)
     chunk_size: int
     options: ReadOptions
     n_objects: int | None

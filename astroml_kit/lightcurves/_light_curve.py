@@ -118,37 +118,84 @@ class LightCurve:
         error: str | None = None,
         unit: str | None = None,
     ) -> LightCurve:
-        """Take a `~astropy.timeseries.TimeSeries`, or a binned one at the centres of its bins.
+        """Take a series of astropy, binned or not; bins become steps at their centres.
 
-        Columns ``band``, ``mask``, ``limit`` and ``quality`` (not 0: masked) are known by name,
-        ``value`` if it is value, flux or mag. Steps without a time are gaps and counted in
-        ``meta["dropped"]``; those without a value, or an error above 0, are masked.
+        Columns ``band``, ``mask``, ``limit`` and ``quality`` (not 0: masked) are known by name.
+        Steps without a time are gaps and counted in ``meta["dropped"]``; those without a value, or
+        without an error above 0, are masked. Bins of one length say it as ``meta["bin_days"]``.
+
+        Parameters
+        ----------
+        series : `~astropy.timeseries.TimeSeries` or `~astropy.timeseries.BinnedTimeSeries`
+            Of n rows, in any order.
+        value : str, optional
+            Column of magnitude or flux; "value", "flux" or "mag" are found.
+        error : str, optional
+            Its error; "error", "<value>_err", "<value>err" and "<value>_error" are found.
+        unit : str, optional
+            Of values whose column has none.
+
+        Returns
+        -------
+        LightCurve
+            In time order, with the scale of the series.
 
         Raises
         ------
         ValueError
             For columns that are missing, a value without unit where ``unit`` is not said, and a
             series without times.
+
+        Examples
+        --------
+        >>> from astropy.timeseries import TimeSeries
+        >>> time = Time([58001.0, 58000.0], format="mjd", scale="tdb")
+        >>> series = TimeSeries(time=time, data={"flux": [1.0, 2.0] * u.mJy})
+        >>> LightCurve.from_timeseries(series).value
+        <Quantity [2., 1.] mJy>
         """
         from .interop import from_timeseries
 
         return from_timeseries(series, value=value, error=error, unit=unit)
 
     def to_timeseries(self) -> Any:
-        """Return a `~astropy.timeseries.TimeSeries`: time with scale, units, band, mask, limit."""
+        """Return a `~astropy.timeseries.TimeSeries` of the n steps.
+
+        It has the columns time, with its scale, and value, and those of error, band, mask and
+        limit that there are; ``meta`` has the name.
+        """
         from .interop import to_timeseries
 
         return to_timeseries(self)
 
     @classmethod
     def from_lightkurve(cls, curve: Any, *, quality: str | int = "default") -> LightCurve:
-        """Take a light curve of lightkurve; its quality bits mask as in `read_lightcurves`."""
+        """Take a light curve of lightkurve.
+
+        Parameters
+        ----------
+        curve : ``lightkurve.LightCurve``
+            With flux, flux_err, and perhaps quality, band and limit.
+        quality : {"default", "any", "none"} or int
+            Which quality bits mask a step, as in `read_lightcurves`.
+
+        Returns
+        -------
+        LightCurve
+            Times in their format and scale, the label as name.
+        """
         from .interop import from_lightkurve
 
         return from_lightkurve(curve, quality=quality)
 
     def to_lightkurve(self) -> Any:
-        """Return a light curve of lightkurve; masked steps have ``quality`` 1."""
+        """Return a ``lightkurve.LightCurve``; masked steps have ``quality`` 1.
+
+        Raises
+        ------
+        ImportError
+            Without lightkurve, with the command that installs it.
+        """
         from .interop import to_lightkurve
 
         return to_lightkurve(self)

@@ -52,17 +52,19 @@ def read_lightcurves(
         missions are "tdb", dates of most ground-based surveys "utc".
     columns : mapping, optional
         From names in the file to ``name``, ``time``, ``value``, ``error``, ``band``, ``mask``
-        (true: not to be used), ``limit`` or ``quality``. The usual names are known without it. A
-        file without a header has the columns "col1", "col2" and so on; two or three of them are
-        time, value and error.
+        (true: not to be used), ``limit`` or ``quality``. The usual names are known without it;
+        who names the value of a table names its error, too. A file without a header has the
+        columns "col1", "col2" and so on; two or three of them are time, value and error.
     names : {"column", "file"}
         What names the objects: the column of names, or else the file; or the file in any case,
-        one object per file (the filters of a ZTF star have numbers of their own).
+        one object per file (the filters of a ZTF star have numbers of their own). Steps of one
+        name in several files are one object.
     quality : {"default", "any", "none"} or int
         Which quality flags mask a step: those after which a measurement is of no use, any, none,
         or these bits. ASAS grades: D, all but A, none.
     flux : str, optional
-        Column of a FITS table: "pdcsap" and "sap" of Kepler and TESS, or its name.
+        Column of a FITS table: "pdcsap" and "sap" of Kepler and TESS, or its name; "photon" or
+        "energy" of the Fermi Light Curve Repository.
     aperture : {0, 1, 2, 3, 4}
         Of ASAS, from the smallest to the largest: for stars of 12 mag and fainter to 8 mag.
 
@@ -128,7 +130,8 @@ def iter_lightcurves(
         groups of rows; or a long table whose rows of an object lie together. Any other file is
         read whole and handed out in chunks.
     chunk_size : int
-        Objects, or files, per chunk.
+        Objects, or files, per chunk. Where an object has several files, they may lie in several
+        chunks.
     unit, time_format, time_scale, columns, names, quality, flux, aperture
         As in `read_lightcurves`.
 
