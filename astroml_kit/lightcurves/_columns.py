@@ -73,22 +73,14 @@ def steps_from_columns(
     ValueError
         For columns that are missing, for text among numbers, and for what nobody said.
     """
-    said = dict(said or {})
-    check_columns(columns, dict(options.columns), where=where)
-    found = {**(roles or {}), **{role: column for column, role in options.columns}}
-    if not roles:
-        found = dict(_find_roles(tuple(columns), options.columns))
+    said, renamed = dict(said or {}), dict(options.columns)
+    found = _settle_roles(columns, options, roles, where=where)
     if name is not None:
         found["name"] = name
-    if not {"time", "value"} <= set(found):
-        missing = [role for role in ("time", "value") if role not in found]
-        check_columns([name for name in columns if name not in missing], missing, where=where)
-    renamed = dict(options.columns)
     if found["time"] not in renamed:
         said.setdefault("time_format", TIMES.get(found["time"].lower()) or "")
         said.setdefault("reference", REFERENCES.get(found["time"].lower(), ""))
-    is_ztf = {"oid", "catflags", "filtercode"} <= set(columns)
-    if is_ztf:
+    if is_ztf := {"oid", "catflags", "filtercode"} <= set(columns):
         reader = "ztf"
         if found["time"] == "mjd":
             said["time_scale"] = "utc"
@@ -119,6 +111,23 @@ def steps_from_columns(
         limit, _find_known(columns, found, code, known), said.get("reference", ""), reader=reader,
     )  # fmt: skip
     return drop_rows_without_time(steps, where=where)
+
+
+def _settle_roles(
+    columns: Mapping[str, Any],
+    options: ReadOptions,
+    roles: Mapping[str, str] | None,
+    *,
+    where: str,
+) -> dict[str, str]:
+    """The column of each role: as the caller says, as the format says, or by name."""
+    check_columns(columns, dict(options.columns), where=where)
+    found = {**(roles or {}), **{role: column for column, role in options.columns}}
+    if not roles:
+        found = dict(_find_roles(tuple(columns), options.columns))
+    if missing := [role for role in ("time", "value") if role not in found]:
+        check_columns([name for name in columns if name not in missing], missing, where=where)
+    return found
 
 
 @lru_cache(maxsize=64)

@@ -64,7 +64,9 @@ def from_timeseries(
     amount = _to_quantity(series[value], unit, name=value)
     spread = None
     if error:
-        spread = _to_quantity(series[error], str(amount.unit), name=error).to(amount.unit)
+        spread = _to_quantity(series[error], str(amount.unit), name=error)
+        if spread.unit.is_equivalent(amount.unit):  # a light curve refuses others
+            spread = spread.to(amount.unit)
     columns: dict[str, Any] = {
         name: np.asarray(np.ma.filled(np.ma.asarray(series[name]), fill))
         for name, fill in (("band", ""), ("mask", True), ("limit", False))

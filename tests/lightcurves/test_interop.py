@@ -67,7 +67,9 @@ def test_series_of_others():
     named = LightCurve.from_timeseries(plain, value="counts", unit="ct")
     assert named.value.unit == u.ct
     assert named.error is None
+    plain["wrong_err"] = [1.0, 1.0, 1.0] * u.s
     for options, message in (
+        ({"value": "counts", "unit": "ct", "error": "wrong_err"}, "error must be in the unit of"),
         ({}, "value must be a column of the series, got none"),
         ({"value": "counts"}, "unit must be said for the column 'counts'"),
         ({"value": "rate", "unit": "ct"}, r"the series lacks the columns \['rate'\]"),
