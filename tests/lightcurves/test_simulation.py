@@ -141,6 +141,14 @@ def test_times_are_copied_from_real_ones():
     assert set(curves.error) == {0.02}
 
 
+@pytest.mark.parametrize("survey", ["asas", "ztf"])
+def test_what_has_not_exploded_yet_is_not_seen(survey):
+    curves = simulate_lightcurves("supernova", n=50, survey=survey, random_state=3)
+    assert curves.objects.meta["n_undetected"] > len(curves.time)
+    assert np.isfinite(curves.value).all()
+    assert curves.value.max() < 25
+
+
 def test_a_supernova_follows_a_template_of_sncosmo():
     sncosmo = pytest.importorskip("sncosmo", reason="extra lightcurves")
     phase, wave = np.linspace(-20, 50, 71), np.linspace(3000, 9000, 50)

@@ -10,6 +10,7 @@ import numpy as np
 from ..curves import LightCurves
 
 YEAR = 365.25
+FAINTEST = 99.0  # before and long after a supernova there is nothing, which has no magnitude
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class Survey:
 
     def predict_error(self, magnitude: np.ndarray) -> np.ndarray:
         """Standard deviation of one point at a magnitude; relative to the mean if in flux."""
-        return np.hypot(self.floor, self.error * 10 ** (self.slope * (magnitude - self.at)))
+        above = np.minimum(magnitude, FAINTEST) - self.at
+        return np.hypot(self.floor, self.error * 10 ** (self.slope * above))
 
 
 SURVEYS: dict[str, Survey] = {
