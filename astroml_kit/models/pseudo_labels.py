@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._validation import check_choice, check_real
 from ..samples import Samples
 from ._calibrators import METHODS, Calibrator
+from ._class_shares import balance_shares, find_priors, shift_priors
 from ._wrapper import (
     ClassifierWrapper,
     Data,
@@ -26,25 +27,36 @@ from ._wrapper import (
 )
 
 UNLABELLED, SMALLEST_GUESS = -1, 1e-3
+STRATEGIES = ("hard", "soft")
+SMALLEST_PART = 0.05  # of a soft pseudo-label: below it costs training time and adds nothing
 
 
 class PseudoLabelClassifier(ClassifierWrapper):
-    """A classifier that also learns from its own confident guesses.
+    """A classifier that also learns from its own guesses, or from those of a teacher.
 
     Each round scores the unlabelled samples, calibrated on labels that trained nothing (by
-    cross-fitting), takes those above ``confidence``, in each class as many at most as its quota
-    allows, and trains again. A round is kept when the cross-fitted log-loss of the true labels
-    falls by more than its error; else the rounds end. When none is kept, the model is the one
-    trained on the labels alone, and `improved_` says so.
+    cross-fitting), and trains again with these guesses: hard ones are the samples above
+    ``confidence``, in each class as many at most as its quota allows; soft ones are all samples,
+    each with its probability of every class, after these have been balanced to the shares of the
+    classes. A round is kept when the cross-fitted log-loss of the true labels falls by more than
+    its error; else the rounds end. When none is kept, the model is the one trained on the labels
+    alone, and `improved_` says so.
 
     Parameters
     ----------
     estimator : classifier, optional
         Any member with ``predict_proba``; `BDTClassifier()` when None.
+    strategy : {"hard", "soft"}
+        Kind of the pseudo-labels. Soft ones need unlabelled samples whose classes have the shares
+        that the labels have (or ``shift``), and help where labels are very few.
+    teacher : classifier, optional
+        Makes the guesses of the first round in place of ``estimator``: one that errs in another
+        way, such as a vote of trees and a linear model, teaches what the trees do not know.
     confidence : float
-        Smallest calibrated probability of a pseudo-label.
+        Smallest calibrated probability of a hard pseudo-label.
     quota : float
-        Largest share of the unlabelled samples, in each round and class, times the class's share.
+        Largest share of the unlabelled samples that get a hard pseudo-label, in each round and
+        class, times the class's share.
     n_rounds : int
         Most rounds.
     pseudo_weight : float
@@ -94,6 +106,8 @@ class PseudoLabelClassifier(ClassifierWrapper):
         self,
         estimator: Any = None,
         *,
+        strategy: str = "hard",
+        teacher: Any = None,
         confidence: float = 0.9,
         quota: float = 0.2,
         n_rounds: int = 5,
@@ -105,6 +119,8 @@ class PseudoLabelClassifier(ClassifierWrapper):
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.estimator = estimator
+        self.strategy = strategy
+        self.teacher = teacher
         self.confidence = confidence
         self.quota = quota
         self.n_rounds = n_rounds
@@ -117,6 +133,7 @@ class PseudoLabelClassifier(ClassifierWrapper):
 
     def _check_parameters(self) -> None:
         check_choice("method", self.method, METHODS)
+        check_choice("strategy", self.strategy, STRATEGIES)
         check_real("confidence", self.confidence, above=0, below=1)
         check_real("quota", self.quota, above=0, at_most=1)
         check_real("pseudo_weight", self.pseudo_weight, above=0, at_most=1)
@@ -182,42 +199,42 @@ class PseudoLabelClassifier(ClassifierWrapper):
         n_splits = min(int(self.n_splits), int(np.bincount(few.y).min()))
         folds = list_folds(few, few.y, n_splits=n_splits, seed=self._seed)
         own, self._names = np.bincount(few.y) / len(few), few.names
+        self._own = self.priors_ = own
         # every fold has a chain of its own: pseudo-labels that it learns from have not seen the
         # labels that it is judged by
-        chains = [self._fit_with(few.take(train), None) for train, _ in folds]
-        held, maps, calibrator = self._judge(chains, few, folds)
-        model = self._fit_with(few, None)
-        self._own = self.priors_ = own
-        self.model_, self.calibrator_, self.improved_ = model, calibrator, False
-        loss, zero = _measure(held, few), np.zeros(len(own), dtype=int)
-        right = np.mean(held.argmax(axis=1) == few.y)
-        rows = [(0, 0, *zero, 1.0, loss.mean(), 0.0, 0.0, right, True)]
+        none = [None] * len(folds)
+        best = guide = self._take_stage(few, folds, none, self._get_estimator())
+        model = self._fit_with(few, None, self._get_estimator())
+        guess = model
+        if self.teacher is not None and len(many):
+            guide = self._take_stage(few, folds, none, self.teacher)
+            guess = self._fit_with(few, None, self.teacher)
+        self.model_, self.calibrator_, self.improved_ = model, best.calibrator, False
+        zero = np.zeros(len(own), dtype=int)
+        rows = [(0, 0, *zero, 1.0, best.loss.mean(), 0.0, 0.0, best.accuracy, True)]
         before = None
         for number in range(1, int(self.n_rounds) + 1):
             if len(many) == 0:
                 break
-            pseudo, now = self._label(model, calibrator, many)
-            if len(pseudo[1]) == 0:
+            pseudo, now = self._label(guess, guide.calibrator, many)
+            if len(pseudo.guess) == 0:
                 break
             agreement = 1.0 if before is None else float(np.mean(now == before))
             before = now
-            chains = [
-                self._fit_with(few.take(train), self._label(chain, one, many)[0])
-                for chain, one, (train, _) in zip(chains, maps, folds, strict=True)
-            ]
-            held, maps, tried = self._judge(chains, few, folds)
-            new = _measure(held, few)
-            gain = loss - new
+            own_pseudo = [self._label(chain, one, many)[0]
+                          for chain, one in zip(guide.chains, guide.maps, strict=True)]  # fmt: skip
+            tried = self._take_stage(few, folds, own_pseudo, self._get_estimator())
+            gain = best.loss - tried.loss
             error = float(gain.std(ddof=1) / np.sqrt(len(gain)))
             kept = bool(gain.mean() > self.min_gain * error)
-            n_each = np.bincount(pseudo[1], minlength=len(own))
-            right = np.mean(held.argmax(axis=1) == few.y)
-            rows.append((number, len(pseudo[1]), *n_each, agreement, new.mean(), gain.mean(),
-                         error, right, kept))  # fmt: skip
+            n_each = np.bincount(pseudo.guess, pseudo.part, minlength=len(own)).round().astype(int)
+            rows.append((number, int(n_each.sum()), *n_each, agreement, tried.loss.mean(),
+                         gain.mean(), error, tried.accuracy, kept))  # fmt: skip
             if not kept:
                 break
-            model, calibrator, loss = self._fit_with(few, pseudo), tried, new
-            self.model_, self.calibrator_, self.improved_ = model, calibrator, True
+            best = guide = tried
+            guess = self._fit_with(few, pseudo, self._get_estimator())
+            self.model_, self.calibrator_, self.improved_ = guess, best.calibrator, True
         if self.shift and len(many):
             self.priors_ = find_priors(
                 self.calibrator_.apply(self.model_.predict_proba(name_inputs(many, few.names))), own
@@ -227,18 +244,26 @@ class PseudoLabelClassifier(ClassifierWrapper):
         self.rounds_ = Table(rows=rows, names=names)
         self._store_shape(self.model_)
 
-    def _label(self, model: Any, calibrator: Calibrator, many: Any) -> tuple[Any, np.ndarray]:
-        """Return chosen samples with their guesses, and the guesses for all."""
+    def _label(self, model: Any, calibrator: Calibrator, many: Any) -> tuple[_Pseudo, np.ndarray]:
+        """Return pseudo-labels, and the best guess for every sample."""
         p = calibrator.apply(_spread(model, name_inputs(many, self._names), len(self._own)))
         priors = find_priors(p, self._own) if self.shift else self._own
         p = shift_priors(p, self._own, priors)
-        chosen, guess = self._choose(p, priors)
-        return (take_rows(many, chosen), guess), p.argmax(axis=1)
+        if self.strategy == "hard":
+            row, guess = self._choose(p, priors)
+            return _Pseudo(take_rows(many, row), row, guess, np.ones(len(row))), p.argmax(axis=1)
+        p = balance_shares(p, priors)
+        part = np.where(p >= min(SMALLEST_PART, 1 / p.shape[1]), p, 0)
+        part /= part.sum(axis=1, keepdims=True)
+        row, guess = np.nonzero(part)
+        return _Pseudo(take_rows(many, row), row, guess, part[row, guess]), p.argmax(axis=1)
 
-    def _judge(
-        self, chains: list[Any], few: Data, folds: list[tuple[np.ndarray, np.ndarray]]
-    ) -> tuple[np.ndarray, list[Calibrator], Calibrator]:
-        """Return calibrated probabilities of held-out labels, a map per fold, and one of all."""
+    def _take_stage(
+        self, few: Data, folds: list[tuple[np.ndarray, np.ndarray]], pseudo: list[Any], model: Any
+    ) -> _Stage:
+        """Train a chain per fold, each with its own pseudo-labels, and judge held-out labels."""
+        chains = [self._fit_with(few.take(train), own, model)
+                  for (train, _), own in zip(folds, pseudo, strict=True)]  # fmt: skip
         raw = np.zeros((len(few), len(self.classes_)))
         for chain, (_, test) in zip(chains, folds, strict=True):
             raw[test] = _spread(chain, few.show(test), raw.shape[1])
@@ -247,25 +272,27 @@ class PseudoLabelClassifier(ClassifierWrapper):
             weight = None if few.weight is None else few.weight[train]
             maps.append(Calibrator.fit(self.method, raw[train], few.y[train], weight))
             held[test] = maps[-1].apply(raw[test])
-        return held, maps, Calibrator.fit(self.method, raw, few.y, few.weight)
+        calibrator = Calibrator.fit(self.method, raw, few.y, few.weight)
+        right = float(np.mean(held.argmax(axis=1) == few.y))
+        return _Stage(chains, maps, calibrator, _measure(held, few), right)
 
-    def _fit_with(self, few: Data, pseudo: Any) -> Any:
+    def _fit_with(self, few: Data, pseudo: _Pseudo | None, model: Any) -> Any:
+        model = complete_seeds(model, self._seed)
         if pseudo is None:
-            return fit_model(complete_seeds(self._get_estimator(), self._seed), few)
-        X, guess = pseudo
+            return fit_model(model, few)
         weight = np.ones(len(few)) if few.weight is None else few.weight
         groups = None
         if few.groups is not None:
             codes = np.unique(few.groups, return_inverse=True)[1]
-            groups = np.r_[codes, codes.max() + 1 + np.arange(len(guess))]
+            groups = np.r_[codes, codes.max() + 1 + pseudo.row]
         both = Data(
-            _join(few.X, X),
-            np.r_[few.y, guess],
-            np.r_[weight, np.full(len(guess), float(self.pseudo_weight) * weight.mean())],
+            _join(few.X, pseudo.X),
+            np.r_[few.y, pseudo.guess],
+            np.r_[weight, pseudo.part * float(self.pseudo_weight) * weight.mean()],
             groups,
             few.names,
         )
-        return fit_model(complete_seeds(self._get_estimator(), self._seed), both)
+        return fit_model(model, both)
 
     def _choose(self, p: np.ndarray, priors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         best, guess = p.max(axis=1), p.argmax(axis=1)
@@ -307,6 +334,27 @@ class PseudoLabelClassifier(ClassifierWrapper):
         self.rounds_ = Table({str(name): list(column) for name, column in state["rounds"].items()})
 
 
+@dataclass(frozen=True)
+class _Pseudo:
+    """Samples to train on with the class, and the part of one sample, that each row stands for."""
+
+    X: Any
+    row: np.ndarray
+    guess: np.ndarray
+    part: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A model per fold, how each and all are calibrated, and what held-out labels say of them."""
+
+    chains: list[Any]
+    maps: list[Calibrator]
+    calibrator: Calibrator
+    loss: np.ndarray
+    accuracy: float
+
+
 def _measure(p: np.ndarray, few: Data) -> np.ndarray:
     """Log-loss of each labelled sample; no single one decides."""
     return -np.log(np.clip(p[np.arange(len(few)), few.y], SMALLEST_GUESS, None))
@@ -318,29 +366,6 @@ def _spread(model: Any, X: Any, n_classes: int) -> np.ndarray:
     p = np.zeros((len(own), n_classes))
     p[:, model.classes_] = own
     return p
-
-
-def shift_priors(p: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Return probabilities for classes of other shares; same shares, same numbers."""
-    if np.array_equal(old, new):
-        return p
-    p = p * (new / old)
-    return p / p.sum(axis=1, keepdims=True)
-
-
-def find_priors(p: np.ndarray, old: np.ndarray, *, n_steps: int = 200) -> np.ndarray:
-    """Shares of the classes among samples, from their probabilities at the shares ``old``.
-
-    Expectation maximisation of Saerens, Latinne & Decaestecker (2002), from ``old``.
-    """
-    new = old
-    for _ in range(n_steps):
-        step = np.clip(shift_priors(p, old, new).mean(axis=0), 1e-6, None)
-        step /= step.sum()
-        if np.abs(step - new).max() < 1e-8:
-            break
-        new = step
-    return new
 
 
 def _join(first: Any, second: Any) -> Any:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -14,7 +15,8 @@ from astroml_kit.models import (
     load_model,
     save_model,
 )
-from astroml_kit.models.pseudo_labels import find_priors, shift_priors
+from astroml_kit.models._class_shares import balance_shares, find_priors, shift_priors
+from astroml_kit.models.pseudo_labels import SMALLEST_PART
 from astroml_kit.samples import Samples
 
 
@@ -149,6 +151,82 @@ def test_shifted_shares_are_corrected_on_request():
     assert losses[1] < losses[0]
 
 
+def test_a_teacher_that_errs_otherwise_teaches_what_the_trees_do_not_know():
+    """Naive Bayes has the right form for these clouds; trees with twelve labels each have not."""
+    gains, kept = [], 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X, y = draw_clouds(rng, 400)
+        few = np.r_[np.flatnonzero(y == 0)[:12], np.flatnonzero(y == 1)[:12]]
+        test, truth = draw_clouds(rng, 1000)
+        trees = ExtraTreesClassifier(30, random_state=1)
+        model = PseudoLabelClassifier(trees, strategy="soft", teacher=GaussianNB(), n_rounds=1,
+                                      n_splits=3, random_state=1)  # fmt: skip
+        model.fit(X, hide(y, few))
+        assert isinstance(model.model_, ExtraTreesClassifier)
+        gains.append(model.score(test, truth) - trees.fit(X[few], y[few]).score(test, truth))
+        kept += model.improved_
+    assert kept >= 3
+    assert np.mean(gains) > 0.02
+
+
+def make_recorder():
+    """A classifier that remembers what each of its copies was trained on."""
+    seen = []
+
+    class Recorder(LogisticRegression):
+        def fit(self, X, y, sample_weight=None, groups=None):
+            seen.append((X, y, sample_weight, groups))
+            return super().fit(X, y, sample_weight)
+
+    return Recorder(), seen
+
+
+def test_soft_pseudo_labels_are_parts_of_one_sample_each():
+    pupil, seen = make_recorder()
+    teacher, shown = make_recorder()
+    rng = np.random.default_rng(9)
+    X, y = draw_blobs(rng, 300)
+    y[:3] = 2  # a third class
+    X[:3] += 4
+    few = np.r_[:60]
+    groups = np.arange(300) // 2
+    model = PseudoLabelClassifier(pupil, strategy="soft", teacher=teacher, n_rounds=1,
+                                  n_splits=3, pseudo_weight=0.4, random_state=1)  # fmt: skip
+    model.fit(X, hide(y, few), groups=groups)
+    assert len(shown) == 4  # once per fold and once for all, on labels alone
+    assert all(len(X_seen) <= 60 for X_seen, *_ in shown)
+    X_seen, y_seen, weight, group = seen[4]  # the first fold with pseudo-labels
+    own = np.flatnonzero([tuple(row) in {tuple(one) for one in X[few]} for row in X_seen])
+    assert set(weight[own]) == {1.0}
+    rest = np.setdiff1d(np.arange(len(X_seen)), own)
+    row, at = np.unique(X_seen[rest], axis=0, return_inverse=True)
+    assert len(row) == 240
+    np.testing.assert_allclose(np.bincount(at, weight[rest]), 0.4)
+    assert weight[rest].min() >= 0.4 * SMALLEST_PART
+    assert len(rest) > 240  # some stand for several classes
+    for number in range(240):
+        assert len(set(group[rest][at == number])) == 1
+        assert len(set(y_seen[rest][at == number])) == np.sum(at == number)
+    assert not set(group[own]) & set(group[rest])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 6))
+def test_classes_compete_for_samples(seed, n_classes):
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.full(n_classes, 0.7), size=300)
+    shares = rng.dirichlet(np.full(n_classes, 5.0))
+    balanced = balance_shares(p, shares)
+    np.testing.assert_allclose(balanced.sum(axis=1), 1)
+    np.testing.assert_allclose(balanced.mean(axis=0), shares, atol=0.01)
+    # within two classes, who is more of the one stays so
+    order = np.argsort(p[:, 0] / p[:, 1])
+    ratio = (balanced[:, 0] / balanced[:, 1])[order]
+    assert np.all(np.diff(ratio) >= -1e-6 * ratio[1:])
+    np.testing.assert_allclose(balance_shares(balanced, shares), balanced, atol=0.02)
+
+
 def test_text_labels_samples_and_files(tmp_path):
     rng = np.random.default_rng(6)
     X, y = draw_blobs(rng, 200)
@@ -160,6 +238,13 @@ def test_text_labels_samples_and_files(tmp_path):
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
     assert (again.rounds_ == model.rounds_).all()
     assert again.improved_ == model.improved_
+    taught = PseudoLabelClassifier(
+        BDTClassifier(n_estimators=10, random_state=1), strategy="soft",
+        teacher=BDTClassifier(n_estimators=5, random_state=2), random_state=1,
+    ).fit(X[:60], names[:60], X_unlabelled=X[60:])  # fmt: skip
+    again = load_model(save_model(taught, tmp_path / "t"))
+    assert (again.strategy, again.teacher.n_estimators) == ("soft", 5)
+    np.testing.assert_array_equal(again.predict_proba(X), taught.predict_proba(X))
     samples = Samples(X, y=hide(y, np.arange(60)), feature_names=("u", "g"),
                       groups=np.arange(200))  # fmt: skip
     named = PseudoLabelClassifier(BDTClassifier(n_estimators=10, random_state=1), random_state=1)
@@ -182,6 +267,7 @@ def test_a_model_without_weights_is_refused_by_name():
         ({"quota": 0}, None, "quota must be"),
         ({"n_rounds": 0}, None, "n_rounds must be"),
         ({"method": "sigmoid"}, None, "method must be one of"),
+        ({"strategy": "tri"}, None, "strategy must be one of"),
         ({}, np.full(40, -1), "X must hold samples, got none"),
         ({}, np.where(np.arange(40) < 5, 1, -1), "two classes or more"),
         ({}, np.where(np.arange(40) < 1, 1, np.where(np.arange(40) < 9, 0, -1)), "2 samples of"),
