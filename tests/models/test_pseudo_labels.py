@@ -152,22 +152,23 @@ def test_shifted_shares_are_corrected_on_request():
 
 
 def test_a_teacher_that_errs_otherwise_teaches_what_the_trees_do_not_know():
-    """Naive Bayes has the right form for these clouds; trees with twelve labels each have not."""
+    """Naive Bayes has the right form for these clouds; trees with twenty labels each have not."""
     gains, kept = [], 0
     for seed in range(6):
         rng = np.random.default_rng(seed)
         X, y = draw_clouds(rng, 400)
-        few = np.r_[np.flatnonzero(y == 0)[:12], np.flatnonzero(y == 1)[:12]]
+        few = np.r_[np.flatnonzero(y == 0)[:20], np.flatnonzero(y == 1)[:20]]
         test, truth = draw_clouds(rng, 1000)
-        trees = ExtraTreesClassifier(30, random_state=1)
+        trees = ExtraTreesClassifier(20, random_state=1)
         model = PseudoLabelClassifier(trees, strategy="soft", teacher=GaussianNB(), n_rounds=1,
-                                      n_splits=3, random_state=1)  # fmt: skip
+                                      n_splits=3, min_gain=0.0, random_state=1)  # fmt: skip
         model.fit(X, hide(y, few))
         assert isinstance(model.model_, ExtraTreesClassifier)
         gains.append(model.score(test, truth) - trees.fit(X[few], y[few]).score(test, truth))
+        assert gains[-1] == 0 or model.improved_
         kept += model.improved_
     assert kept >= 3
-    assert np.mean(gains) > 0.02
+    assert np.mean(gains) > 0.01
 
 
 def make_recorder():
