@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import astropy.units as u
 import numpy as np
 from astropy.time import Time
+from scipy.special import ndtri
 
 from .._validation import check_choice, check_real
 from ._state_space import ABOVE, BELOW, MEASURED, MISSING
@@ -25,11 +26,13 @@ class Steps:
 
     ``error`` is that of the value as measured, ``expected_error`` what the same error is on top
     of the flux that earlier steps let expect; ``kind`` is of `_state_space`; ``is_limit`` marks
-    limits however they are treated. ``time`` counts days from ``start``.
+    limits however they are treated. ``time`` counts days from ``start``. What the curve says is
+    ``given``; it differs from ``value`` where that is the bound that a limit stands for.
     """
 
     time: np.ndarray
     value: np.ndarray
+    given: np.ndarray
     error: np.ndarray
     expected_error: np.ndarray
     kind: np.ndarray
@@ -55,8 +58,12 @@ class Steps:
 
     def take(self, n: int) -> Steps:
         """Return the first ``n`` steps: the past."""
-        parts = ("time", "value", "error", "expected_error", "kind", "is_limit")
-        return replace(self, **{name: getattr(self, name)[:n] for name in parts})
+        return self.cut(slice(0, n))
+
+    def cut(self, rows: slice) -> Steps:
+        """Return some of the steps."""
+        parts = ("time", "value", "given", "error", "expected_error", "kind", "is_limit")
+        return replace(self, **{name: getattr(self, name)[rows] for name in parts})
 
     def list_covariates(self, time: np.ndarray) -> np.ndarray:
         """Return what is known beforehand at times, shape (n, n_covariates)."""
@@ -127,11 +134,26 @@ def prepare_steps(
     censored = ABOVE if magnitude else BELOW
     code = {"censored": censored, "value": MEASURED, "drop": MISSING}[limits]
     kind = np.where(is_limit, code, MEASURED).astype(np.int64)
+    given = value
+    if limits == "censored":
+        expected = np.where(is_limit, own, expected)
+        shift = _find_shift(curve) * own * (-1 if magnitude else 1)
+        value = np.where(is_limit, value - shift, value)
     return Steps(
-        days, value, own, expected, kind, is_limit, curve.time[0], curve.value.unit,
+        days, value, given, own, expected, kind, is_limit, curve.time[0], curve.value.unit,
         int(len(curve) - used.sum()),
         None if covariates is None else KnownCovariates(covariates, curve.time[0]),
     )  # fmt: skip
+
+
+def _find_shift(curve: LightCurve) -> float:
+    """Return how many errors a limit is above what would have been measured.
+
+    A limit of confidence c is where a true flux would look as faint with probability 1 - c. Where
+    the curve does not tell one, its limits are thresholds that measurements stayed below.
+    """
+    confidence = curve.meta.get("limit_confidence", 0.5)
+    return float(ndtri(check_real("limit_confidence", confidence, at_least=0.5, below=1)))
 
 
 def _take_logarithm(value: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

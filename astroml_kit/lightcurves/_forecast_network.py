@@ -51,7 +51,7 @@ class Network:
         rng = np.random.default_rng(seed)
         curves = [_draw(plain, steps, length, rng) for _ in range(n_curves)]
         begins = range(0, len(steps) - length + 1, N_WINDOWS)
-        curves += [_cut(steps, slice(begin, begin + length)) for begin in begins]
+        curves += [steps.cut(slice(begin, begin + length)) for begin in begins]
         series = [tabulate(plain, one, with_limits=with_limits) for one in curves]
         model = SequenceForecaster(
             time_column=0, target_column=1, horizon=n_ahead, n_windows=N_WINDOWS,
@@ -89,15 +89,10 @@ def tabulate(walks: DampedWalks, steps: Steps, with_limits: bool = False) -> np.
     return np.column_stack([steps.time / steps.interval, value])[seen]
 
 
-def _cut(steps: Steps, rows: slice) -> Steps:
-    parts = ("time", "value", "error", "expected_error", "kind", "is_limit")
-    return replace(steps, **{name: getattr(steps, name)[rows] for name in parts})
-
-
 def _draw(walks: DampedWalks, steps: Steps, length: int, rng: np.random.Generator) -> Steps:
     """Return a curve that the process could have made, with times and errors of the source."""
     begin = int(rng.integers(len(steps) - length + 1))
-    own = _cut(steps, slice(begin, begin + length))
+    own = steps.cut(slice(begin, begin + length))
     n = len(walks.tau)
     tau = walks.tau * np.exp(TIME_SPREAD * rng.normal(size=n))
     amplitude = walks.amplitude * np.exp(AMPLITUDE_SPREAD * rng.normal(size=n))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-PRIOR = 40  # residuals of a normal distribution that calibration begins with
-MEMORY = 200.0  # residuals after which one counts 1/e
+PRIOR = 20  # residuals of a normal distribution that calibration begins with
+MEMORY = 100.0  # residuals after which one counts 1/e
 
 
 def standardise(

@@ -48,7 +48,7 @@ def tabulate_rows(
         )
         table["origin"] = steps.start + steps.time[rolled.origin[kept]] * u.day
         table["time"] = steps.start + steps.time[target] * u.day
-        table["truth"], table["error"] = steps.value[target], steps.error[target]
+        table["truth"], table["error"] = steps.given[target], steps.error[target]
         table["is_limit"], table["mean"] = steps.is_limit[target], rolled.mean[kept]
         quantiles = rolled.mean[kept] + deviates * rolled.scatter[kept]
         for level, column in zip(levels, quantiles, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 import astropy.units as u
@@ -118,9 +119,10 @@ def forecast_lightcurve(
         network that has learned from curves drawn from "gp"; "persistence" says the last
         measurement; "blend" averages "gp", "autoregressive" and "lstm".
     limits : {"censored", "value", "drop"}
-        Upper limits are known to be above the truth; or are taken for measurements; or are left
-        out. The two last ones bias what is fainter than the limits upward. Persistence has no use
-        for a limit and, unless "value", repeats the last measurement.
+        Upper limits are known to be above what was measured, by what ``limit_confidence`` in the
+        curve's ``meta`` says, if it is there; or are taken for measurements; or are left out. The
+        two last ones bias what is fainter than the limits upward. Persistence has no use for a
+        limit and, unless "value", repeats the last measurement.
     covariates : callable, optional
         Takes `~astropy.time.Time`, returns an array of shape (n,) or (n, n_covariates): what is
         known in advance and may add to the logarithm, such as
@@ -212,6 +214,8 @@ class ForecastEvaluation:
     nominal : float
         What the outermost quantiles promise.
     name : str
+    meta : mapping
+        The scale of the values, what was asked for, and the ``seconds`` of each method.
     """
 
     table: QTable
@@ -311,11 +315,14 @@ def evaluate_forecast(
         )  # fmt: skip
     generator = np.random.default_rng(rng)
     seed = int(generator.integers(2**31))
-    done = {
-        name: roll_forecasts(name, steps, ahead, first=first, start=begin, refit=int(refit),
-                             seed=seed, options=network)
-        for name in members
-    }  # fmt: skip
+    done, seconds = {}, {}
+    for name in members:
+        since = perf_counter()
+        done[name] = roll_forecasts(
+            name, steps, ahead, first=first, start=begin, refit=int(refit), seed=seed,
+            options=network,
+        )  # fmt: skip
+        seconds[name] = perf_counter() - since
     rows = vstack([
         tabulate_rows(
             method, steps, blend([done[name] for name in list_members(method)]), begin, ahead,
@@ -328,7 +335,7 @@ def evaluate_forecast(
     table = score_rows(rows, levels, int(block), generator)
     meta = {"scale": "mag" if steps.is_magnitude else "dex", "limits": limits, "start": start,
             "n_masked": steps.n_masked, "score_limits": bool(scored), "block": int(block),
-            "levels": levels.tolist()}  # fmt: skip
+            "levels": levels.tolist(), "seconds": seconds}  # fmt: skip
     return ForecastEvaluation(table, rows, float(levels[-1] - levels[0]), curve.name, meta)
 
 
