@@ -1,10 +1,18 @@
 """Light curves: one or thousands of them, with time scale, errors, bands and masks."""
 
+from ._solar import measure_solar_proximity
 from .barycentre import BarycentreCheck, check_barycentre, correct_barycentre
 from .binning import bin_lightcurves
 from .cleaning import clean_lightcurves, detrend_lightcurves, mask_noisy, mask_outliers
 from .curves import LightCurve, LightCurves
 from .folding import FoldedLightCurve, fold_lightcurves, mask_fold_outliers
+from .forecast import (
+    CurveForecast,
+    ForecastEvaluation,
+    compare_forecasts,
+    evaluate_forecast,
+    forecast_lightcurve,
+)
 from .injection import (
     Recovery,
     inject_transits,
@@ -22,7 +30,9 @@ from .transits import find_transits, flatten_transits, join_lightcurves, mask_tr
 
 __all__ = [
     "BarycentreCheck",
+    "CurveForecast",
     "FoldedLightCurve",
+    "ForecastEvaluation",
     "LightCurve",
     "LightCurves",
     "Periodogram",
@@ -30,14 +40,17 @@ __all__ = [
     "bin_lightcurves",
     "check_barycentre",
     "clean_lightcurves",
+    "compare_forecasts",
     "compute_periodogram",
     "correct_barycentre",
     "detrend_lightcurves",
+    "evaluate_forecast",
     "false_alarm_probability",
     "find_periods",
     "find_transits",
     "flatten_transits",
     "fold_lightcurves",
+    "forecast_lightcurve",
     "inject_transits",
     "iter_lightcurves",
     "join_lightcurves",
@@ -50,6 +63,7 @@ __all__ = [
     "mask_transits",
     "match_transits",
     "measure_recovery",
+    "measure_solar_proximity",
     "read_lightcurves",
     "simulate_lightcurves",
     "transit_duration",
