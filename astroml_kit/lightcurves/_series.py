@@ -91,9 +91,9 @@ def prepare_series(curves: LightCurves, number: int, period_min: float) -> Serie
 
 def split_epochs(time: np.ndarray, longest: float) -> np.ndarray:
     """Where each epoch begins, none of them longer than ``longest``; the last one is the end."""
-    first = [0] if len(time) else []
-    while first and (end := int(np.searchsorted(time, time[first[-1]] + longest, "right"))) < len(
-        time
-    ):
-        first.append(end)
+    after = np.searchsorted(time, time + longest, "right").tolist()
+    first, at = [], 0
+    while at < len(time):
+        first.append(at)
+        at = after[at]
     return np.array([*first, len(time)], dtype=np.int64)

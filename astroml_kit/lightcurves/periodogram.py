@@ -113,7 +113,7 @@ def false_alarm_probability(
     --------
     >>> p = false_alarm_probability([0.1, 0.5], n_steps=100, spread=300.0, frequency_max=5.0)
     >>> p.round(12).tolist()
-    [1.0, 3e-12]
+    [1.0, 9.3e-11]
     """
     power = np.clip(np.asarray(power, dtype=np.float64), 0, 1)
     n_steps = n_steps - (n_bands - 1)  # all that a mean more costs

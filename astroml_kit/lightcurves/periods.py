@@ -48,8 +48,8 @@ def find_periods(
     n_peaks : int
         Peaks of the periodogram to decide among.
     n_bootstrap : int
-        Shuffles of each curve for ``p_bootstrap``; steps within half an hour stay together, so
-        that bands observed together remain so.
+        Shuffles of each curve for ``p_bootstrap``; steps of one moment (see the notes) stay
+        together, so that bands observed together remain so.
     rng : Generator, int or None
         For the shuffles.
     progress : bool
@@ -71,7 +71,9 @@ def find_periods(
     Notes
     -----
     Shared harmonics: VanderPlas & Ivezic 2015, doi:10.1088/0004-637X/812/1/18; the prior on
-    them is Gaussian and falls with the order. Noise of unknown scale is integrated out.
+    them is Gaussian and falls with the order. Summed over: three such priors, the scale of the
+    noise, and how much of it all bands of one moment (half an hour at most, a fifth of
+    ``period_min`` if that is shorter) have in common, as stars change from cycle to cycle.
     Dispersion: Stellingwerf 1978, doi:10.1086/156444.
 
     Examples
@@ -81,7 +83,7 @@ def find_periods(
     >>> curve = LightCurves.from_columns(name=["a"] * 80, time=time, unit="mag",
     ...     value=np.sin(2 * np.pi * time / 1.7) ** 3, time_format="mjd", time_scale="utc")
     >>> periods = find_periods(curve, n_candidates=1)
-    >>> round(periods["period"][0].value, 2)
+    >>> round(float(periods["period"][0].value), 2)
     1.7
     """
     for name, count in (("n_candidates", n_candidates), ("n_peaks", n_peaks)):
