@@ -125,6 +125,21 @@ def test_a_broken_file_is_named_and_the_others_are_there(tmp_path):
     np.testing.assert_allclose(alone["mean"], memory["mean"], rtol=1e-12)
 
 
+def test_memory_a_long_table_and_nested_parquet_give_the_same(tmp_path):
+    curves = make_curves(9)
+    nested, long = write_lightcurves(curves, tmp_path / "a.parquet"), tmp_path / "b.csv"
+    table = QTable({"name": np.repeat(curves.names, curves.n_steps), "mjd": curves.time})
+    table["mag"], table["magerr"] = curves.value, curves.error
+    table.write(long, format="ascii.csv")
+    memory = map_lightcurves(make_measure(), curves, chunk_size=4)
+    assert_same(memory, map_lightcurves(make_measure(), nested, chunk_size=4, workers=2))
+    assert_same(memory, map_lightcurves(make_measure(), long, chunk_size=4, time_scale="utc"))
+    folder = write_folder(curves, tmp_path / "in")
+    files = [folder / f"{name}.csv" for name in curves.names[:2]]
+    two = map_lightcurves(make_measure(), files, time_scale="utc")
+    assert two["name"].tolist() == curves.names[:2].tolist()
+
+
 def test_files_none_of_which_can_be_read_are_refused(tmp_path):
     for name in ("a", "b"):
         (tmp_path / f"{name}.csv").write_text("mjd\n1\n")
