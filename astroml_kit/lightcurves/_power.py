@@ -12,7 +12,7 @@ from .._validation import check_real, import_extra, invalid
 from ._harmonics import solve_normal
 from ._series import Series
 
-PIECE = 1 << 17  # frequencies: what a transform needs of memory does not grow with the grid
+PIECE = 1 << 18  # frequencies: what a transform needs of memory does not grow with the grid
 PRECISION = 1e-9
 
 
