@@ -8,7 +8,8 @@ class, hides the others, and is judged by the balanced accuracy on the held-out 
 share the draws, so that their differences are paired. "kept" is how often pseudo-labels passed
 the held-out labels; else the model is the supervised one.
 
-"condensed" features have principal components, found without labels, in place of phase bins.
+"condensed" features are ranks, with principal components of the folds besides, found without
+labels.
 "hard" pseudo-labels are confident guesses of the model itself, "soft" ones the probabilities of
 every class for every sample; "taught" ones come from a vote of extra trees and a linear model.
 """
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,9 +36,12 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import QuantileTransformer
 
 from astroml_kit.datasets import fetch_dataset
-from astroml_kit.lightcurves import find_periods, read_lightcurves
-from astroml_kit.lightcurves.features import extract_features
-from astroml_kit.lightcurves.sequences import extract_phase_curves
+from astroml_kit.lightcurves import (
+    extract_features,
+    extract_phase_curves,
+    find_periods,
+    read_lightcurves,
+)
 from astroml_kit.models import BDTClassifier, PseudoLabelClassifier
 from astroml_kit.samples import Samples
 
@@ -50,9 +53,8 @@ DATASETS = {
     "debosscher": ("debosscher", "lightcurves.parquet", "index.csv", "class_name"),
 }
 SMALLEST_CLASS = 50
-BIN = re.compile(r"((?:period|peak)_(?:fold|median|double))_\d+")  # a phase bin of features
-N_COMPONENTS = 4
-WIDEST = 5.0  # of a bin, in scatters
+N_SHAPES = 2  # columns of a fold that depend on phase: at the period and at twice it
+N_COMPONENTS = 5  # of each
 # Any gain on held-out labels counts: of 35 its error is large.
 SHARED: dict[str, Any] = {"n_splits": 3, "min_gain": 0.0}
 
@@ -86,22 +88,15 @@ def load_samples(dataset: str, *, cache: Path | None = None) -> tuple[Samples, S
     return table, folds
 
 
-def condense_features(table: Samples, fit_rows: np.ndarray) -> np.ndarray:
-    """Principal components in place of phase bins, then normal ranks; no label is used.
+def condense_features(table: Samples, folds: Samples, fit_rows: np.ndarray) -> np.ndarray:
+    """Return normal ranks of features and of the principal components of folds.
 
-    Bins outnumber what says the class most directly, and trees that draw features at random mostly
-    draw bins. Components and ranks are those of ``fit_rows``; what is missing is a median.
+    No label is used: components and ranks are those of ``fit_rows``, with and without labels.
     """
-    names = np.array(table.feature_names)
-    block = np.array([match[1] if (match := BIN.fullmatch(name)) else "" for name in names])
-    parts = [table.X[:, block == ""]]
-    for which in np.unique(block[block != ""]):
-        bins = table.X[:, block == which]
-        known = np.isfinite(bins).any(axis=1)
-        middle = np.zeros(len(bins))
-        middle[known] = np.nanmedian(bins[known], axis=1)
-        bins = np.clip(np.where(np.isfinite(bins), bins, middle[:, None]), -WIDEST, WIDEST)
-        parts.append(PCA(N_COMPONENTS, random_state=0).fit(bins[fit_rows]).transform(bins))
+    parts = [table.X]
+    for column in range(N_SHAPES):
+        shape = folds.X[:, :, column]
+        parts.append(PCA(N_COMPONENTS, random_state=0).fit(shape[fit_rows]).transform(shape))
     return rank_features(np.hstack(parts), fit_rows)
 
 
@@ -179,12 +174,12 @@ def draw_labels(
 
 
 def score_draw(
-    table: Samples, n_labels: int, draw: int, options: argparse.Namespace
+    table: Samples, folds: Samples, n_labels: int, draw: int, options: argparse.Namespace
 ) -> dict[str, tuple[float, float, float]]:
     """Balanced accuracy, whether pseudo-labels were kept, and seconds, of every method."""
     train, labelled, test = draw_labels(table, n_labels, draw, options.seed)
     start = time.process_time()
-    inputs = {"all": table.X, "condensed": condense_features(table, train)}
+    inputs = {"all": table.X, "condensed": condense_features(table, folds, train)}
     spent = time.process_time() - start
     y = np.where(labelled, table.y[train], -1)
     found = {}
@@ -236,11 +231,12 @@ def main() -> None:
     machine = describe_machine()
     print(f"python {machine['python']}, {machine['cores']} cores, {machine['versions']}")
     start = time.perf_counter()
-    table, _ = load_samples(options.dataset, cache=options.cache)
+    table, folds = load_samples(options.dataset, cache=options.cache)
     print(f"{table}; classes {table.meta['classes']}; seed {options.seed}; "
           f"{time.perf_counter() - start:.0f} s for features", flush=True)  # fmt: skip
     for n_labels in options.labels:
-        draws = [score_draw(table, n_labels, draw, options) for draw in range(options.draws)]
+        draws = [score_draw(table, folds, n_labels, draw, options)
+                 for draw in range(options.draws)]  # fmt: skip
         print_draws(n_labels, draws)
     print(f"\n{time.perf_counter() - start:.0f} s")
 

@@ -11,9 +11,9 @@ trained on the latent numbers, without and with the log period beside them.
 Anomalies: one class after the other is the odd one. "left out": nothing of it is trained on, and
 unseen objects of the other classes stand against all of it. "1 %": it makes up one hundredth of
 the training samples, and those few are to be found among them. The figure is the area under the
-ROC curve. Features are condensed and brought to normal ranks of the training samples, for every
-method alike, peers (scikit-learn's) included; no method knows a label, nor was any of them
-tuned to these data.
+ROC curve. Features and principal components of folds are brought to normal ranks of the training
+samples, for every method alike, peers (scikit-learn's) included; no method knows a label, nor was
+any of them tuned to these data.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from few_labels import DATASETS, condense_features, describe_mean, load_samples
+from few_labels import DATASETS, N_SHAPES, condense_features, describe_mean, load_samples
 from harness import describe_machine
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
@@ -43,7 +43,6 @@ from astroml_kit.samples import Samples
 
 SEED = 2014
 N_FOLDS = 5
-N_SHAPES = 2  # columns of a fold that depend on phase: at the period and at twice it
 PERIOD = 2  # the column of the log period, the same at all phases
 SHARE = 0.01
 N_LATENT = 8
@@ -130,7 +129,7 @@ def measure_anomalies(table: Samples, folds: Samples, n_splits: int, *, mixed: b
                 known = judged = np.sort(np.concatenate([known, few]))
             else:
                 judged = np.union1d(test, np.flatnonzero(table.y == odd))
-            rows = condense_features(table, known)
+            rows = condense_features(table, folds, known)
             for name, score in score_methods(rows, folds.X, known, judged).items():
                 area = roc_auc_score(table.y[judged] == odd, score)
                 areas.setdefault(name, np.zeros((n_splits, len(classes))))[number, odd] = area

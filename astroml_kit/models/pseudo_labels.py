@@ -68,7 +68,8 @@ class PseudoLabelClassifier(ClassifierWrapper):
         found by expectation maximisation (Saerens, Latinne & Decaestecker 2002,
         doi:10.1162/089976602753284446), for pseudo-labels and for what is predicted.
     min_gain : float
-        By how many standard errors the log-loss must fall.
+        By how many standard errors the log-loss must fall. With a few dozen labels in all that
+        error is large, and 0 (it must fall) keeps more of what helps.
     n_splits : int
         Folds of the labels, by group; fewer where a class has fewer labels.
     random_state : int, RandomState or None
@@ -90,7 +91,7 @@ class PseudoLabelClassifier(ClassifierWrapper):
     References
     ----------
     Lee 2013, ICML workshop on challenges in representation learning; Rizve et al. 2021,
-    arXiv:2101.06329.
+    arXiv:2101.06329. Soft labels of a teacher: Hinton, Vinyals & Dean 2015, arXiv:1503.02531.
 
     Examples
     --------
