@@ -55,7 +55,8 @@ def run_biweight(
 ) -> np.ndarray:
     """Return Tukey's biweight location in a window around each knot; NaN for fewer than 5 points.
 
-    ``time`` and ``knots`` ascend. The window keeps its length at the ends of the data.
+    ``time`` and ``knots`` ascend. The window keeps its length at the ends of the data, where the
+    slope between the medians of its halves leads from its middle to the knot.
     """
     level = np.full(len(knots), np.nan)
     if len(time) == 0:
@@ -74,10 +75,7 @@ def run_biweight(
         part = value[left:right]
         centre = np.median(part)
         spread = np.median(np.abs(part - centre))
-        if spread == 0:
-            level[at] = centre
-            continue
-        for _ in range(6):
+        for _ in range(6 if spread > 0 else 0):
             total, weight = 0.0, 0.0
             for one in part:
                 u = (one - centre) / (6.0 * spread)
@@ -87,4 +85,11 @@ def run_biweight(
                     weight += w
             centre = total / weight
         level[at] = centre
+        if abs(knots[at] - (low + high) / 2) > 1e-6 * window:
+            days = time[left:right]
+            half = np.searchsorted(days, (days[0] + days[-1]) / 2)
+            if half > 2 and len(part) - half > 2:
+                rise = np.median(part[half:]) - np.median(part[:half])
+                run = np.mean(days[half:]) - np.mean(days[:half])
+                level[at] += rise / run * (knots[at] - np.mean(days))
     return level

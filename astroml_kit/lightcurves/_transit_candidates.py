@@ -173,8 +173,10 @@ def _choose(
     first = measured[0]
     if allow_alone and first.is_alone:
         # a strong event that nothing repeats lends its strength to any period
-        epoch = first.dip.epoch + first.events.cycle[first.strongest] * first.dip.period
-        alone = replace(first.dip, period=np.inf, epoch=float(epoch), period_error=np.nan)
+        alone = first.dip
+        if np.isfinite(alone.period):
+            epoch = alone.epoch + first.events.cycle[first.strongest] * alone.period
+            alone = replace(alone, period=np.inf, epoch=float(epoch), period_error=np.nan)
         single = measure(first.series, alone, first.peak)
         if single is not None and (best.is_alone or single.dip.snr > best.dip.snr):
             best = single

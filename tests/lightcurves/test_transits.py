@@ -181,6 +181,15 @@ def test_gaps_leave_aliases_open_and_the_star_chooses():
     assert small["period"].value == pytest.approx(6.0, rel=1e-3)
 
 
+def test_a_trend_is_followed_to_the_ends_of_the_data():
+    star = observe(noise=3e-4)[0]
+    days = star.time.jd - star.time.jd[0]
+    steep = replace(star, value=star.value * (1 + 0.01 * days))
+    flat = flatten_transits(steep, find_transits(steep, period_min=2.0, n_planets=2))
+    assert len(find_transits(steep, period_min=2.0, single_transits=True)) == 0
+    np.testing.assert_allclose(flat.value.value, 1, atol=2e-3)
+
+
 def test_what_cannot_be_used_is_counted_and_left_out():
     star = plant(observe()[0], period=3.3, epoch=1.0, ratio=0.05)
     value, mask = star.value.copy(), np.zeros(len(star), dtype=bool)
