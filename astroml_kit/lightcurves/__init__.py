@@ -1,10 +1,13 @@
 """Light curves: one or thousands of them, with time scale, errors, bands and masks."""
 
 from ._solar import measure_solar_proximity
+from .augmentation import add_noise, redraw_lightcurves, resample_lightcurves
 from .barycentre import BarycentreCheck, check_barycentre, correct_barycentre
 from .binning import bin_lightcurves
+from .classifier import LightCurveClassifier
 from .cleaning import clean_lightcurves, detrend_lightcurves, mask_noisy, mask_outliers
 from .curves import LightCurve, LightCurves
+from .features import extract_features
 from .folding import FoldedLightCurve, fold_lightcurves, mask_fold_outliers
 from .forecast import (
     CurveForecast,
@@ -24,6 +27,7 @@ from .io import iter_lightcurves, read_lightcurves, write_lightcurves
 from .mapping import map_lightcurves
 from .periodogram import Periodogram, compute_periodogram, false_alarm_probability
 from .periods import find_periods, join_periods
+from .sequences import extract_hybrid, extract_phase_curves, extract_sequences
 from .simulation import simulate_lightcurves
 from .transit_shape import transit_duration, transit_flux
 from .transits import find_transits, flatten_transits, join_lightcurves, mask_transits
@@ -34,9 +38,11 @@ __all__ = [
     "FoldedLightCurve",
     "ForecastEvaluation",
     "LightCurve",
+    "LightCurveClassifier",
     "LightCurves",
     "Periodogram",
     "Recovery",
+    "add_noise",
     "bin_lightcurves",
     "check_barycentre",
     "clean_lightcurves",
@@ -45,6 +51,10 @@ __all__ = [
     "correct_barycentre",
     "detrend_lightcurves",
     "evaluate_forecast",
+    "extract_features",
+    "extract_hybrid",
+    "extract_phase_curves",
+    "extract_sequences",
     "false_alarm_probability",
     "find_periods",
     "find_transits",
@@ -65,6 +75,8 @@ __all__ = [
     "measure_recovery",
     "measure_solar_proximity",
     "read_lightcurves",
+    "redraw_lightcurves",
+    "resample_lightcurves",
     "simulate_lightcurves",
     "transit_duration",
     "transit_flux",

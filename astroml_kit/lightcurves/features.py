@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from .._validation import check_columns, check_real, import_extra, invalid
+from .._validation import check_columns, import_extra, invalid
 from ..samples import Samples
-from ._folding import draw_waves, fit_waves, scale_bands, take_medians
+from ._fold_features import LEAST, Steps, divide, measure_fold
 from .curves import LightCurves
-from .periods import N_TERMS, find_periods
+from .periods import find_periods
 
 # Those of the light-curve package that do not depend on the zero point of the time, nor fit.
 STATISTICS = (
@@ -26,8 +26,8 @@ WITH_ARGUMENTS = (
     ("MedianBufferRangePercentage", 0.1),
 )  # fmt: skip
 FLUX_ONLY = ("PercentAmplitude", "PercentDifferenceMagnitudePercentile")
-N_RATIOS = 4
-LEAST = 8
+LAGS = np.array([0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000])  # days, upper edges
+HOPS = np.unique(np.round(1.5 ** np.arange(18)).astype(int))
 
 
 def extract_features(
@@ -36,7 +36,6 @@ def extract_features(
     periods: Table | None = None,
     label: str | None = None,
     groups: str | None = None,
-    n_phases: int = 32,
     progress: bool = False,
     **options: Any,
 ) -> Samples:
@@ -53,8 +52,6 @@ def extract_features(
     groups : str, optional
         Column of ``curves.objects`` that says what must not be split; each object is one of its
         own where it is not given.
-    n_phases : int
-        Phases of the folded curve.
     progress : bool
         Show a progress bar.
     **options
@@ -64,12 +61,15 @@ def extract_features(
     -------
     Samples
         In ``X``, NaN is what cannot be computed: the models of trees take it as it is. Per band:
-        statistics of the light-curve package and the mean. Of all bands: ``log_period``, the
-        power, evidence and dispersion at it, the ratio to the second candidate, amplitude
-        ratios and phase differences of harmonics, ``fold_0`` ... (the shared harmonics over the
-        scatter, from the faintest phase on), what is left of the scatter at the period and at
-        twice it, and how the two minima of twice the period differ. Of several bands: the
-        differences of their means and the ratios of their scatters.
+        statistics of the light-curve package, the mean and the number of steps. Of all bands:
+        the period with its power, evidence and dispersion, the ratio to the second candidate,
+        and ``lag_...``, how much the light differs between steps up to so many days apart.
+        For the period and the best single sine, ``period_...`` and ``peak_...``: amplitudes
+        [mag], ratios and phase differences of harmonics; depths [mag], widths and phases of
+        eclipses and the light between them, at whichever of the period and twice it has two
+        minima; what is left of the variance at a half, once, twice and three times it; and the
+        scatter from step to step along the fold. Of several bands: the differences of their
+        means and the ratios of their scatters.
 
     Raises
     ------
@@ -79,7 +79,8 @@ def extract_features(
     Notes
     -----
     Statistics: Malanchev et al. 2021, doi:10.1093/mnras/stab316. Fourier parameters:
-    Simon & Lee 1981, doi:10.1086/159153.
+    Simon & Lee 1981, doi:10.1086/159153. Harmonics of the light of an orbit: Rucinski 1993,
+    PASP 105, 1433.
 
     Examples
     --------
@@ -91,44 +92,50 @@ def extract_features(
     ...     time_format="mjd", time_scale="utc")
     >>> samples = extract_features(curves)
     >>> column = samples.feature_names.index("log_period")
-    >>> round(10 ** samples.X[0, column], 2)
+    >>> round(float(10 ** samples.X[0, column]), 2)
     1.7
     """
     if not len(curves):
         raise invalid("curves", "at least one light curve", "none")
-    check_real("n_phases", n_phases, at_least=4)
     y, kept, meta = read_labels(curves, label, groups)
     if periods is None:
         periods = find_periods(curves, progress=progress, **options)
     table = tabulate_periods(periods, curves.names.astype(str))
-    bands = curves.bands or ("",)
     extractor = _make_extractor(curves.unit)
-    rows: list[dict[str, float]] = []
-    for number in range(len(curves)):
-        steps = slice(curves.offsets[number], curves.offsets[number + 1])
-        used = ~curves.mask[steps]
-        time, value = curves.time[steps][used], curves.value[steps][used]
-        error = np.ones(len(time)) if curves.error is None else curves.error[steps][used]
-        band = np.zeros(len(time), dtype=int) if curves.band is None else curves.band[steps][used]
-        row = dict(table[number])
-        for kind in ("period", "peak"):  # the decided one, and that of the best single sine
-            fold = _measure_fold(time, value, band, 10 ** row[f"log_{kind}"], n_phases)
-            row |= {f"{kind}_{key}": v for key, v in fold.items()}
-        means = []
-        for which, name in enumerate(bands):
-            own = band == which
-            statistics = _measure_band(extractor, time[own], value[own], error[own])
-            row |= {f"{key}_{name}".rstrip("_"): v for key, v in statistics.items()}
-            means.append((statistics["mean"], statistics["standard_deviation"]))
-        for which in range(1, len(bands)):
-            pair = f"{bands[which - 1]}_{bands[which]}"
-            row[f"colour_{pair}"] = means[which - 1][0] - means[which][0]
-            row[f"scatter_ratio_{pair}"] = _divide(means[which - 1][1], means[which][1])
-        rows.append(row)
+    rows = [_describe(curves, number, table[number], extractor) for number in range(len(curves))]
     names = tuple(rows[0])
     X = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
     X[~np.isfinite(X)] = np.nan
     return Samples(X, y=y, groups=kept, feature_names=names, meta=meta)
+
+
+def _describe(
+    curves: LightCurves, number: int, known: dict[str, float], extractor: Any
+) -> dict[str, float]:
+    """Return all features of one object."""
+    own = slice(curves.offsets[number], curves.offsets[number + 1])
+    used = ~curves.mask[own]
+    time, value = curves.time[own][used], curves.value[own][used]
+    error = None if curves.error is None else curves.error[own][used]
+    band = np.zeros(len(time), dtype=int) if curves.band is None else curves.band[own][used]
+    steps = Steps.gather(time, value, error, band, is_magnitude=curves.unit == "mag")
+    row = known | measure_lags(steps.time, steps.value)
+    for kind in ("period", "peak"):  # the decided one, and that of the best single sine
+        fold = measure_fold(steps, 10 ** known[f"log_{kind}"])
+        row |= {f"{kind}_{key}": v for key, v in fold.items()}
+    error = np.ones(len(time)) if error is None else error
+    bands = curves.bands or ("",)
+    means = []
+    for which, name in enumerate(bands):
+        here = band == which
+        statistics = _measure_band(extractor, time[here], value[here], error[here])
+        row |= {f"{key}_{name}".rstrip("_"): v for key, v in statistics.items()}
+        means.append((statistics["mean"], statistics["standard_deviation"]))
+    for which in range(1, len(bands)):
+        pair = f"{bands[which - 1]}_{bands[which]}"
+        row[f"colour_{pair}"] = means[which - 1][0] - means[which][0]
+        row[f"scatter_ratio_{pair}"] = divide(means[which - 1][1], means[which][1])
+    return row
 
 
 def read_labels(
@@ -211,83 +218,22 @@ def _measure_band(
     return row
 
 
-def _measure_fold(
-    time: np.ndarray, value: np.ndarray, band: np.ndarray, period: float, n_phases: int
-) -> dict[str, float]:
-    """Shape of the curve folded at the period and at twice it."""
-    names = [f"{kind}_{k}1" for k in range(2, N_RATIOS + 2) for kind in ("ratio", "cos", "sin")]
-    names += ["fold_amplitude", "left_period", "left_double", "minima_difference", "asymmetry"]
-    names += [f"{kind}_{k}" for kind in ("fold", "median", "double") for k in range(n_phases)]
-    names += ["median_skew", "point_to_point", "faint_share", "eclipse_difference", "eclipse_ratio"]
-    if len(time) < LEAST or not np.isfinite(period):
-        return dict.fromkeys(names, np.nan)
-    scaled = scale_bands(value, band)
-    time = time - time[0]
-    n_terms = int(np.clip((len(time) - 1) // 3, 1, N_TERMS))
-    coefficient, left = fit_waves(time, scaled, period, n_terms)
-    _, left_double = fit_waves(time, scaled, 2 * period, n_terms)
-    order = np.arange(1, n_terms + 1)
-    complex_ = coefficient[0] - 1j * coefficient[1]  # amplitude and phase of cos(k x - phase)
-    size, phase = np.abs(complex_), -np.angle(complex_)
-    row: dict[str, float] = {}
-    for k in range(2, N_RATIOS + 2):
-        if k > n_terms:
-            row |= {f"ratio_{k}1": np.nan, f"cos_{k}1": np.nan, f"sin_{k}1": np.nan}
-            continue
-        turn = phase[k - 1] - k * phase[0]
-        row[f"ratio_{k}1"] = _divide(size[k - 1], size[0])
-        row[f"cos_{k}1"], row[f"sin_{k}1"] = np.cos(turn), np.sin(turn)
-    grid = 2 * np.pi * np.arange(4 * n_phases) / (4 * n_phases)
-    shape = draw_waves(coefficient, order, grid)
-    # faintest first, where magnitudes are largest; a flux has its brightest there, consistently
-    start = int(np.argmax(shape))
-    shape = np.roll(shape, -start)
-    row["fold_amplitude"] = float(np.ptp(shape))
-    row["left_period"], row["left_double"] = left, left_double
-    double = fit_waves(time, scaled, 2 * period, min(2 * n_terms, (len(time) - 1) // 3))[0]
-    both = draw_waves(double, np.arange(1, double.shape[1] + 1), np.concatenate([grid, grid]) / 2
-                       + np.repeat([0, np.pi], len(grid)))  # fmt: skip
-    halves = both.reshape(2, -1)
-    row["minima_difference"] = float(abs(halves[0].max() - halves[1].max()))
-    row["asymmetry"] = float(np.argmin(shape) / len(shape))
-    row |= {f"fold_{k}": float(v) for k, v in enumerate(shape[::4])}
-    lead = start / (4 * n_phases)
-    row |= _bin_fold(time / period - lead, scaled, n_phases)
-    deepest = int(np.argmax(both)) / (4 * n_phases)  # in periods: whichever eclipse is deeper
-    row |= _bin_double(time / period - deepest, scaled, n_phases)
-    return row
+def measure_lags(time: np.ndarray, value: np.ndarray) -> dict[str, float]:
+    """Log of the mean squared difference of steps some time apart, over twice the variance.
 
-
-def _bin_fold(turn: np.ndarray, value: np.ndarray, n_phases: int) -> dict[str, float]:
-    """Scatter about the fold, and how its steps lie: eclipses too sharp for harmonics show."""
-    middle = take_medians(turn % 1, value, n_phases)
-    known = middle[np.isfinite(middle)]
-    row = {f"median_{k}": float(v) for k, v in enumerate(middle)}
-    row["median_skew"] = float(np.mean((known - known.mean()) ** 3) / (known.std() ** 3 or 1.0))
-    order = np.argsort(turn % 1, kind="stable")
-    row["point_to_point"] = _divide(np.median(np.abs(np.diff(value[order]))), value.std())
-    faint = middle - np.nanmedian(middle) > 0.5 * (np.nanmax(middle) - np.nanmedian(middle))
-    row["faint_share"] = float(np.mean(faint))
-    return row
-
-
-def _bin_double(turn: np.ndarray, value: np.ndarray, n_phases: int) -> dict[str, float]:
-    """Medians over twice the period, and how the two eclipses and the two maxima differ."""
-    middle = take_medians((turn / 2) % 1, value, n_phases)
-    quarter = max(n_phases // 8, 1)
-    near = np.roll(middle, quarter)
-    first, second = near[: 2 * quarter], np.roll(middle, quarter + n_phases // 2)[: 2 * quarter]
-    with np.errstate(all="ignore"):
-        depths = _take_extreme(first), _take_extreme(second)
-    row = {f"double_{k}": float(v) for k, v in enumerate(middle)}
-    row["eclipse_difference"] = depths[0] - depths[1]
-    row["eclipse_ratio"] = _divide(depths[1] - np.nanmin(middle), depths[0] - np.nanmin(middle))
-    return row
-
-
-def _take_extreme(values: np.ndarray) -> float:
-    return float(np.nanmax(values)) if np.isfinite(values).any() else np.nan
-
-
-def _divide(above: float, below: float) -> float:
-    return float(above / below) if below else np.nan
+    Of pairs 1, 2, 3, ... 985 steps apart, so that the cost rises with the steps and not their
+    square.
+    """
+    total, count = np.zeros(len(LAGS)), np.zeros(len(LAGS))
+    for hop in HOPS:
+        if hop >= len(time):
+            break
+        apart = np.searchsorted(LAGS, time[hop:] - time[:-hop], side="right")
+        inside = apart < len(LAGS)
+        squared = (value[hop:] - value[:-hop]) ** 2
+        total += np.bincount(apart[inside], squared[inside], minlength=len(LAGS))
+        count += np.bincount(apart[inside], minlength=len(LAGS))
+    variance = value.var() if len(value) else 0.0
+    known = (count >= LEAST) & (variance > 0)
+    ratio = np.divide(total, 2 * count * variance, out=np.full(len(LAGS), np.nan), where=known)
+    return {f"lag_{edge:g}": float(v) for edge, v in zip(LAGS, np.log10(ratio + 1e-6), strict=True)}

@@ -9,9 +9,10 @@ from astropy.table import Table
 
 from .._validation import check_real, invalid
 from ..samples import Samples
+from ._fold_features import LEAST
 from ._folding import fill_phases, find_faintest, scale_bands, take_medians
 from .curves import LightCurves
-from .features import LEAST, read_labels, tabulate_periods
+from .features import extract_features, read_labels, tabulate_periods
 from .periods import N_TERMS, find_periods
 
 SCALARS = ("log_period", "log_scatter", "noise_ratio", "dispersion", "second_ratio")
@@ -112,12 +113,12 @@ def extract_phase_curves(
     Returns
     -------
     Samples
-        ``X`` of shape (n_objects, n_phases, n_columns), phase 0 where the object is faintest (the
-        largest value). Columns, named in ``meta["columns"]``: per band medians of the fold at
-        the period and at twice it, in units of the object's largest scatter of any band; then
-        what is the same at all phases: log period, log scatter, noise over scatter,
-        dispersion and the ratio of the second period to the first. `SequenceClassifier` takes
-        it with ``time_column=None``. Objects without a period have zeros.
+        ``X`` of shape (n_objects, n_phases, n_columns), phase 0 where the object is faintest.
+        Columns, named in ``meta["columns"]``: per band medians of the fold at the period and at
+        twice it, in units of the object's largest scatter of any band; then what is the same at
+        all phases: log period, log scatter, noise over scatter, dispersion and the ratio of the
+        second period to the first. `SequenceClassifier` takes it with ``time_column=None``.
+        Objects without a period have zeros.
 
     Raises
     ------
@@ -151,18 +152,69 @@ def extract_phase_curves(
             continue
         error = np.zeros(len(time)) if curves.error is None else curves.error[steps][used]
         band = np.zeros(len(time), dtype=int) if curves.band is None else curves.band[steps][used]
-        X[number] = _fold(time - time[0], value, error, band, known[number], n_phases, len(bands))
+        X[number] = _fold(
+            time - time[0], value, error, band, known[number], n_phases, len(bands),
+            is_magnitude=curves.unit == "mag",
+        )  # fmt: skip
     meta["columns"] = [f"{kind}_{band}".rstrip("_") for band in bands
                        for kind in ("period", "double")] + list(SCALARS)  # fmt: skip
     return Samples(X, y=y, groups=kept, meta=meta)
 
 
+def extract_hybrid(
+    curves: LightCurves,
+    *,
+    periods: Table | None = None,
+    label: str | None = None,
+    groups: str | None = None,
+    n_phases: int = 64,
+    progress: bool = False,
+    **options: Any,
+) -> Samples:
+    """Lay the features and the folds of light curves side by side, for `HybridClassifier`.
+
+    Parameters
+    ----------
+    curves, periods, label, groups, n_phases, progress, **options
+        As for `extract_features` and `extract_phase_curves`.
+
+    Returns
+    -------
+    Samples
+        Rows hold the features and then the fold, phase by phase; ``meta["sequence_shape"]`` is
+        (phases, columns), which `HybridClassifier` takes.
+
+    Raises
+    ------
+    ValueError
+        For no light curves or a column that is not there.
+
+    Examples
+    --------
+    >>> from astroml_kit.lightcurves import simulate_lightcurves
+    >>> samples = extract_hybrid(simulate_lightcurves("rr-ab", n=2, random_state=1), n_phases=8)
+    >>> samples.meta["sequence_shape"], samples.feature_names[-7]
+    ((8, 7), 'period_V_7')
+    """
+    if periods is None and len(curves):
+        periods = find_periods(curves, progress=progress, **options)
+    table = extract_features(curves, periods=periods, label=label, groups=groups)
+    folds = extract_phase_curves(curves, periods=periods, n_phases=n_phases)
+    names = [f"{column}_{k}" for k in range(n_phases) for column in folds.meta["columns"]]
+    return Samples(
+        np.column_stack([table.X, folds.X.reshape(len(folds), -1)]),
+        y=table.y, groups=table.groups, feature_names=(*table.feature_names, *names),
+        meta=dict(table.meta)
+        | {"sequence_shape": folds.X.shape[1:], "columns": folds.meta["columns"]},
+    )  # fmt: skip
+
+
 def _fold(
     time: np.ndarray, value: np.ndarray, error: np.ndarray, band: np.ndarray,
-    known: dict[str, float], n_phases: int, n_bands: int,
+    known: dict[str, float], n_phases: int, n_bands: int, *, is_magnitude: bool,
 ) -> np.ndarray:  # fmt: skip
     period = 10 ** known["log_period"]
-    scaled = scale_bands(value, band)
+    scaled = scale_bands(value, band) * (1 if is_magnitude else -1)  # fainter upwards
     n_terms = int(np.clip((len(time) - 1) // 3, 1, N_TERMS))
     turn = time / period - find_faintest(time, scaled, period, n_terms)
     double = time / (2 * period)

@@ -119,7 +119,7 @@ class HybridClassifier(BlendedClassifier):
                 f"sequence_shape, {tuple(self.sequence_shape)}, got {n_columns} feature(s). "
                 "Features come first, then the series."
             )
-        names = data.names or tuple(getattr(self, "feature_names_in_", ()))
+        names = data.names or self._get_names()
         self._fit_all(replace(data, X=rows, names=names))
         # of the whole row: each member has stored those of its part
         self.n_features_in_ = n_columns
@@ -138,22 +138,20 @@ class HybridClassifier(BlendedClassifier):
 
     def _show(self, data: Data, model: Any) -> Data:
         """Return the series for a member of series, else the features with their names."""
+        first = data.X.shape[1] - math.prod(self.sequence_shape)
         if _reads_series(model):
-            return replace(data, X=self._cut(data.X, model), names=())
-        kept = self._cut(data.X, model)
-        return replace(data, X=kept, names=data.names[: kept.shape[1]])
-
-    def _cut(self, rows: np.ndarray, model: Any) -> np.ndarray:
-        first = rows.shape[1] - math.prod(self.sequence_shape)
-        if _reads_series(model):
-            return rows[:, first:].reshape(len(rows), *self.sequence_shape)
-        return rows[:, :first]
+            series = data.X[:, first:].reshape(len(data.X), *self.sequence_shape)
+            return replace(data, X=series, names=())
+        return replace(data, X=data.X[:, :first], names=data.names[:first])
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Blended probability per class, shape (n_samples, n_classes)."""
         check_is_fitted(self)
-        rows = check_rows(self, X)
-        return self._average([m.predict_proba(self._cut(rows, m)) for m in self.models_])
+        data = Data(check_rows(self, X), np.zeros(0), names=self._get_names())
+        return self._average([m.predict_proba(self._show(data, m).show()) for m in self.models_])
+
+    def _get_names(self) -> tuple[str, ...]:
+        return tuple(getattr(self, "feature_names_in_", ()))
 
     def _set_parts(self, state: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
         super()._set_parts(state, parts)
