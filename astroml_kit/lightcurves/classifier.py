@@ -31,8 +31,9 @@ TREES: dict[str, Any] = {
     "max_features": 0.2,
 }  # fmt: skip
 NETWORK: dict[str, Any] = {
-    "hidden_size": 32, "n_layers": 3, "time_column": None, "max_epochs": 30,
-    "learning_rate": 4e-3, "schedule": "cosine", "early_stopping": False, "dropout": 0.1,
+    "hidden_size": 32, "n_layers": 3, "time_column": None, "max_epochs": 25,
+    "learning_rate": 4e-3, "schedule": "cosine", "early_stopping": False, "dropout": 0.3,
+    "l2": 1e-2,
 }  # fmt: skip
 
 
