@@ -324,6 +324,29 @@ def _find_periods(
         )  # fmt: skip
 
 
+@lightcurves_app.command("classify")
+def _classify(
+    path: CurvesArgument,
+    model: Annotated[Path, typer.Option(help="File that LightCurveClassifier.save wrote.")],
+    output: TableOption,
+    workers: WorkersOption = 1,
+    unit: UnitOption = None,
+    time_format: TimeFormatOption = None,
+    time_scale: TimeScaleOption = None,
+    column: ColumnsOption = None,
+    anew: AnewOption = False,
+) -> None:
+    """Find periods and classes of light curves; started again, it goes on where it was stopped."""
+    with _in_one_sentence(f"Stopped; what is done is kept in {_name_parts(output)}."):
+        from .lightcurves import LightCurveClassifier
+
+        _map_to_file(
+            LightCurveClassifier.load(model).predict, path, output, workers=workers,
+            resume=not anew, columns=_split(column), unit=unit, time_format=time_format,
+            time_scale=time_scale,
+        )  # fmt: skip
+
+
 def _name_parts(output: Path) -> Path:
     return output.with_name(f"{output.name}.parts")
 

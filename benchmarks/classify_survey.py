@@ -31,14 +31,12 @@ from harness import describe_machine
 
 from astroml_kit.datasets import fetch_dataset
 from astroml_kit.lightcurves import (
+    LightCurveClassifier,
     LightCurves,
-    find_periods,
     map_lightcurves,
     read_lightcurves,
     simulate_lightcurves,
 )
-from astroml_kit.lightcurves.features import extract_features
-from astroml_kit.models import BDTClassifier, load_model, save_model
 
 BROKEN = "survey-04242-broken.csv"
 KINDS = ("contact", "delta-scuti", "detached", "mira", "rr-ab", "rr-c", "semi-detached")
@@ -76,27 +74,6 @@ def write_survey(originals: LightCurves, folder: Path, *, n: int, seed: int) -> 
     (folder / BROKEN).write_text("jd,mag,magerr\n2451869.5,14.2,0.03\n2451870.5,14.")
 
 
-class Classify:
-    """Light curves to classes."""
-
-    def __init__(self, model: BDTClassifier) -> None:
-        self.model = model
-
-    def __call__(self, curves: LightCurves) -> QTable:
-        """One row per light curve."""
-        periods = find_periods(curves)
-        share = self.model.predict_proba(extract_features(curves, periods=periods))
-        best = periods[periods["rank"] == 0]
-        table = QTable({"name": curves.names.astype(str)})
-        table["class"] = np.argmax(share, axis=1)  # by the order of their names
-        table["probability"] = share.max(axis=1)
-        place = {name: at for at, name in enumerate(best["name"])}
-        days = [best["period"][place[name]].value if name in place else np.nan
-                for name in table["name"]]  # fmt: skip
-        table["period"] = days * best["period"].unit
-        return table
-
-
 class Watch:
     """Memory and processor time of a process and its children, looked at while it runs."""
 
@@ -130,7 +107,7 @@ class Watch:
 
 def run_job(folder: Path, model: Path, output: Path, *, workers: int) -> None:
     """What is timed, in a process of its own."""
-    classify = Classify(load_model(model))
+    classify = LightCurveClassifier.load(model).predict
     options = {"chunk_size": CHUNK, "workers": workers, **OPTIONS}
     table = map_lightcurves(classify, folder, output=output, **options)
     table.write(output.with_suffix(".parquet"), format="parquet", overwrite=True)
@@ -184,15 +161,14 @@ def compare(one: QTable, two: QTable) -> bool:
     )  # fmt: skip
 
 
-def train(originals: LightCurves, file: Path) -> None:
+def train(originals: LightCurves, file: Path, *, inputs: str) -> None:
     """Fit on the originals, if the file is not there yet."""
     if file.is_file():
         return
     start = time.process_time()
-    samples = extract_features(originals, label="label")
-    model = BDTClassifier(random_state=1).fit(samples)
-    save_model(model, file, training=samples)
-    print(f"trained on {len(samples)} in {time.process_time() - start:.0f} s of processor")
+    LightCurveClassifier(inputs=inputs, random_state=1).fit(originals, label="label").save(file)
+    seconds = time.process_time() - start
+    print(f"trained by {inputs} on {len(originals)} in {seconds:.0f} s of processor", flush=True)
 
 
 def main() -> None:
@@ -203,6 +179,8 @@ def main() -> None:
     parser.add_argument("--simulated", action="store_true", help="copies of simulated curves")
     parser.add_argument("--kill", type=float, metavar="SHARE",
                         help="also kill a run when that share is done, and resume")  # fmt: skip
+    parser.add_argument("--inputs", choices=("features", "folds", "hybrid"), default="features",
+                        help="what the classifier reads")  # fmt: skip
     parser.add_argument("--model", type=Path, help="trained once and kept in this file")
     parser.add_argument("--job", type=Path, nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -217,7 +195,7 @@ def main() -> None:
         folder, model = place / "files", options.model or place / "model.zip"
         folder.mkdir()
         originals = load_originals(simulated=options.simulated, seed=options.seed)
-        train(originals, model)
+        train(originals, model, inputs=options.inputs)
         write_survey(originals, folder, n=options.curves, seed=options.seed)
         size = sum(file.stat().st_size for file in folder.iterdir())
         print(f"{options.curves} files and a broken one, {size / 2**20:.0f} MB", flush=True)

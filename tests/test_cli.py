@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -328,3 +329,25 @@ def test_periods_go_on_where_they_were_stopped(survey, tmp_path, monkeypatch):
 )
 def test_periods_refuse_in_one_sentence(survey, arguments, message):
     assert read_only_line(run("lightcurves", "periods", survey, *arguments), 1).endswith(message)
+
+
+def test_classes_of_a_folder(survey, tmp_path):
+    from astroml_kit.lightcurves import LightCurveClassifier, read_lightcurves
+    from astroml_kit.models import BDTClassifier
+
+    curves = read_lightcurves(survey, time_scale="utc")
+    twenty = curves[np.repeat([0, 1], 10)]
+    names = [f"star-{number}" for number in range(20)]
+    kinds = np.repeat(["slow", "fast"], 10)
+    objects = QTable({"name": names, "kind": kinds})
+    model = BDTClassifier(n_estimators=5, min_samples_leaf=2, early_stopping=False)
+    model = LightCurveClassifier(model).fit(replace(twenty, objects=objects), label="kind")
+    file, output = model.save(tmp_path / "model.zip"), tmp_path / "classes.parquet"
+    options = ["--time-scale", "utc", "--model", file]
+    done = run("lightcurves", "classify", survey, "-o", output, *options)
+    assert done.exit_code == 0, done.output
+    table = QTable.read(output)
+    assert table["name", "class"].as_array().tolist() == [("one", "slow"), ("two", "fast")]
+    assert list(table.meta["skipped"]) == ["zero.csv"]
+    missing = ["--model", tmp_path / "none.zip", "-o", output]
+    assert "none.zip" in read_only_line(run("lightcurves", "classify", survey, *missing), 1)
