@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -118,11 +118,15 @@ def _fit_autoregression(steps: Steps, **_: Any) -> Fitted:
     return Freed(Measured(process, _typical(walks, steps)), walks, steps)
 
 
-def _fit_network(steps: Steps, *, n_ahead: int, seed: int, options: Any, **_: Any) -> Fitted:
-    walks = DampedWalks.fit(steps)
-    free = take_off(steps, walks, steps)
-    network = Network.fit(free, walks, n_ahead=n_ahead, seed=seed, options=options)
-    return Freed(network, walks, steps)
+def _fit_network(
+    steps: Steps, *, n_ahead: int, seed: int, options: Any, others: Sequence[Steps] = (), **_: Any
+) -> Fitted:
+    sources = []
+    for own in (steps, *others):
+        walks = DampedWalks.fit(own)
+        sources.append((take_off(own, walks, own), walks))
+    network = Network.fit(sources, n_ahead=n_ahead, seed=seed, options=options)
+    return Freed(network, sources[0][1], steps)
 
 
 METHODS: dict[str, Callable[..., Fitted]] = {

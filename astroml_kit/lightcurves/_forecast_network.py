@@ -7,7 +7,7 @@ the times, errors and limits of the source, and then from the source's own steps
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,28 +37,36 @@ class Network:
 
     @classmethod
     def fit(
-        cls, steps: Steps, walks: DampedWalks, *, n_ahead: int, seed: int,
+        cls, sources: Sequence[tuple[Steps, DampedWalks]], *, n_ahead: int, seed: int,
         options: Mapping[str, Any] | None = None,
     ) -> Network:  # fmt: skip
-        """Train on curves like ``steps`` and on itself; ``steps`` are free of covariates."""
+        """Train on curves like those of the sources, and on themselves; the first one counts.
+
+        Steps are free of covariates. What sources have in common, a network that has seen several
+        of them does not take for a habit of one.
+        """
         chosen: dict[str, Any] = {**OPTIONS, **(options or {})}
         n_curves = int(chosen.pop("n_curves", N_CURVES))
+        steps, walks = sources[0]
         history = int(min(chosen["n_history"], max(len(steps) // 4, 4)))
         chosen["n_history"] = history
-        length = min(history + n_ahead + N_WINDOWS - 1, len(steps))
-        with_limits = bool(np.isin(steps.kind, (BELOW, ABOVE)).any())
-        plain = replace(walks, use_covariates=False)
         rng = np.random.default_rng(seed)
-        curves = [_draw(plain, steps, length, rng) for _ in range(n_curves)]
-        begins = range(0, len(steps) - length + 1, N_WINDOWS)
-        curves += [steps.cut(slice(begin, begin + length)) for begin in begins]
-        series = [tabulate(plain, one, with_limits=with_limits) for one in curves]
+        with_limits = any(np.isin(own.kind, (BELOW, ABOVE)).any() for own, _ in sources)
+        series = []
+        for own, process in sources:
+            length = min(history + n_ahead + N_WINDOWS - 1, len(own))
+            plain = replace(process, use_covariates=False)
+            curves = [_draw(plain, own, length, rng) for _ in range(n_curves)]
+            begins = range(0, len(own) - length + 1, N_WINDOWS)
+            curves += [own.cut(slice(begin, begin + length)) for begin in begins]
+            series += [tabulate(plain, one, with_limits=with_limits) for one in curves]
         model = SequenceForecaster(
             time_column=0, target_column=1, horizon=n_ahead, n_windows=N_WINDOWS,
             min_history=max(history // 2, 2), random_state=seed, **chosen,
         )  # fmt: skip
         short = model.min_history + n_ahead
-        return cls(model.fit([one for one in series if len(one) >= short]), plain, with_limits)
+        model.fit([one for one in series if len(one) >= short])
+        return cls(model, replace(walks, use_covariates=False), with_limits)
 
     def predict(
         self, steps: Steps, origin: np.ndarray, when: np.ndarray

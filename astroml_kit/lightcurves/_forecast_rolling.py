@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import astropy.units as u
 import numpy as np
 
 from .._validation import check_real, invalid
-from ._forecast_inputs import Steps
+from ._forecast_inputs import LEAST, Steps
 from ._forecast_methods import MEMBERS, METHODS, SLOW, Fitted
 from ._state_space import ABOVE, BELOW, MEASURED, MISSING
 
@@ -76,15 +77,25 @@ class Rolled:
 
 def fit_past(
     name: str, steps: Steps, n: int, *, n_ahead: int, seed: int, options: Any,
-    before: Fitted | None = None,
+    others: Sequence[Steps] = (), before: Fitted | None = None,
 ) -> Fitted:  # fmt: skip
-    """Fit one method to the first ``n`` steps."""
-    return METHODS[name](steps.take(n), n_ahead=n_ahead, seed=seed, options=options, start=before)
+    """Fit one method to the first ``n`` steps, and to what others had shown by then."""
+    now = steps.start + steps.time[n - 1] * u.day
+    known = []
+    for other in others:
+        past = other.take(
+            int(np.searchsorted(other.time, (now - other.start).to_value("day"), "right"))
+        )
+        if (past.kind == MEASURED).sum() >= LEAST:
+            known.append(past)
+    return METHODS[name](
+        steps.take(n), n_ahead=n_ahead, seed=seed, options=options, others=known, start=before
+    )
 
 
 def roll_forecasts(
     name: str, steps: Steps, horizons: Horizons, *, first: int, start: int, refit: int, seed: int,
-    options: Any,
+    options: Any, others: Sequence[Steps] = (),
 ) -> Rolled:  # fmt: skip
     """Forecast every step from ``first`` on from what was known at each horizon before it.
 
@@ -107,7 +118,14 @@ def roll_forecasts(
         if not len(rows):
             continue
         fitted = fit_past(
-            name, steps, int(begin) + 1, n_ahead=n_ahead, seed=seed, options=options, before=fitted
+            name,
+            steps,
+            int(begin) + 1,
+            n_ahead=n_ahead,
+            seed=seed,
+            options=options,
+            others=others,
+            before=fitted,
         )
         mean[rows], scatter[rows] = fitted.predict(steps, origin[rows], steps.time[reached[rows]])
     return Rolled(origin, reached, column, mean, scatter)

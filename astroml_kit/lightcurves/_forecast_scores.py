@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from .._validation import check_real, invalid
+
+MOST_LEVELS = 99
+
 PRIOR = 20  # residuals of a normal distribution that calibration begins with
 MEMORY = 100.0  # residuals after which one counts 1/e
+
+
+def check_levels(quantiles: Sequence[float]) -> np.ndarray:
+    """Return levels of quantiles: two or more, ascending."""
+    levels = check_real("quantiles", quantiles, above=0, below=1)
+    if levels.ndim != 1 or not 2 <= len(levels) <= MOST_LEVELS or np.any(np.diff(levels) <= 0):
+        raise invalid("quantiles", f"2 to {MOST_LEVELS} ascending levels", quantiles)
+    return levels
 
 
 def standardise(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -16,7 +16,7 @@ from .._validation import check_choice, check_real, invalid
 from ..models import Forecast
 from ._forecast_inputs import Covariates, prepare_steps
 from ._forecast_rolling import Horizons, blend, fit_past, list_members, roll_forecasts
-from ._forecast_scores import find_deviates
+from ._forecast_scores import check_levels, find_deviates
 from ._forecast_tables import (
     STATISTICS,
     compare_rows,
@@ -31,7 +31,6 @@ from .curves import LightCurve
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 WARM_UP = 0.5  # of the steps before the test, after which residuals are collected
-MOST_LEVELS = 99
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +95,7 @@ def forecast_lightcurve(
     method: str = "gp",
     limits: str = "censored",
     covariates: Covariates | None = None,
+    others: Iterable[LightCurve] = (),
     quantiles: Sequence[float] = LEVELS,
     network: Mapping[str, Any] | None = None,
     rng: np.random.Generator | int | None = None,
@@ -128,6 +128,9 @@ def forecast_lightcurve(
         known in advance and may add to the logarithm, such as
         ``lambda time: measure_solar_proximity(time, position=...)``. It counts where the past is
         more probable with it.
+    others : LightCurves or iterable of LightCurve
+        Sources of the same kind, one band each, that networks learn from as well: what they had
+        shown by then.
     quantiles : sequence of float
         Ascending levels, two or more.
     network : mapping, optional
@@ -165,14 +168,15 @@ def forecast_lightcurve(
     """
     members = list_members(method)
     ahead = Horizons.read(horizons)
-    levels = _check_levels(quantiles)
+    levels = check_levels(quantiles)
     steps = prepare_steps(curve, limits=limits, covariates=covariates)
     seed = int(np.random.default_rng(rng).integers(2**31))
     n = len(steps)
     first = max(int(WARM_UP * n), min(n - 1, 10))
     when = steps.time[-1] + ahead.to_days(steps.interval)
     origin = np.full(len(when), n - 1)
-    settings: dict[str, Any] = {"seed": seed, "options": network}
+    known = [prepare_steps(other, limits=limits) for other in others]
+    settings: dict[str, Any] = {"seed": seed, "options": network, "others": known}
     past, future = [], []
     for name in members:
         rolled = roll_forecasts(
@@ -249,6 +253,7 @@ def evaluate_forecast(
     limits: str = "censored",
     score_limits: bool | None = None,
     covariates: Covariates | None = None,
+    others: Iterable[LightCurve] = (),
     quantiles: Sequence[float] = LEVELS,
     block: int = 26,
     network: Mapping[str, Any] | None = None,
@@ -262,7 +267,7 @@ def evaluate_forecast(
 
     Parameters
     ----------
-    curve, horizons, limits, covariates, quantiles, network : as for `forecast_lightcurve`
+    curve, horizons, limits, covariates, others, quantiles, network : as for `forecast_lightcurve`
         Horizons in steps count the steps there are; times go to the nearest step within half an
         interval, and a forecast without such a step is left out.
     methods : str or sequence of str
@@ -272,7 +277,8 @@ def evaluate_forecast(
         Steps between fits. Networks are fitted twice: for the calibration, and for the test.
     score_limits : bool, optional
         Whether limits are among the truths, as if they were measurements; by default they are
-        if ``limits="value"``.
+        if ``limits="value"``. Detections alone are the brighter steps: a forecast that is right
+        for all of them is too faint for those, the more so the more limits there are.
     block : int
         Steps of a block of the bootstrap.
     rng : Generator, int or None
@@ -300,7 +306,7 @@ def evaluate_forecast(
     if not wanted or len(set(wanted)) < len(wanted):
         raise invalid("methods", "at least one, each once", methods)
     members = list(dict.fromkeys(name for method in wanted for name in list_members(method)))
-    ahead, levels = Horizons.read(horizons), _check_levels(quantiles)
+    ahead, levels = Horizons.read(horizons), check_levels(quantiles)
     check_real("start", start, above=0, below=1)
     for name, number in (("refit", refit), ("block", block)):
         check_real(name, number, at_least=1)
@@ -315,12 +321,13 @@ def evaluate_forecast(
         )  # fmt: skip
     generator = np.random.default_rng(rng)
     seed = int(generator.integers(2**31))
+    known = [prepare_steps(other, limits=limits) for other in others]
     done, seconds = {}, {}
     for name in members:
         since = perf_counter()
         done[name] = roll_forecasts(
             name, steps, ahead, first=first, start=begin, refit=int(refit), seed=seed,
-            options=network,
+            options=network, others=known,
         )  # fmt: skip
         seconds[name] = perf_counter() - since
     rows = vstack([
@@ -387,10 +394,3 @@ def compare_forecasts(
         evaluation.rows, first, second, levels=np.array(evaluation.meta["levels"]),
         statistic=statistic, block=evaluation.meta["block"], rng=np.random.default_rng(rng),
     )  # fmt: skip
-
-
-def _check_levels(quantiles: Sequence[float]) -> np.ndarray:
-    levels = check_real("quantiles", quantiles, above=0, below=1)
-    if levels.ndim != 1 or not 2 <= len(levels) <= MOST_LEVELS or np.any(np.diff(levels) <= 0):
-        raise invalid("quantiles", f"2 to {MOST_LEVELS} ascending levels", quantiles)
-    return levels

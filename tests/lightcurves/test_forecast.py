@@ -254,13 +254,17 @@ def test_a_limit_of_95_percent_is_further_from_what_was_measured_than_a_threshol
 # --- no look ahead, same seed same bits -----------------------------------------------------------
 @pytest.mark.parametrize("method", ["persistence", "gp", "autoregressive", "lstm"])
 def test_the_future_is_not_seen(method):
-    curve = make_curve(70, limit_at=-6.9)
-    changed = curve.value.copy()
-    changed[60:] *= 10
-    other = LightCurve(curve.time, changed, curve.error, mask=curve.mask, limit=curve.limit)
+    curves = [make_curve(70, seed=seed, limit_at=-6.9) for seed in (1, 2)]
+    changed = []
+    for curve in curves:
+        value = curve.value.copy()
+        value[60:] *= 10
+        changed.append(
+            LightCurve(curve.time, value, curve.error, mask=curve.mask, limit=curve.limit)
+        )
     options = {"horizons": [1, 3], "methods": method, "refit": 20, "network": QUICK, "rng": 1}
-    one, two = (evaluate_forecast(c, **options).rows for c in (curve, other))
-    past = one["time"] < curve.time[60]
+    one, two = (evaluate_forecast(c[0], others=c[1:], **options).rows for c in (curves, changed))
+    past = one["time"] < curves[0].time[60]
     assert past.sum() > 10
     for name in ("mean", "q05", "q95"):
         np.testing.assert_array_equal(one[name][past], two[name][past])
@@ -276,6 +280,8 @@ def test_same_seed_same_bits():
     )
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(one, other)
+    joined = forecast_lightcurve(curve, rng=1, others=[make_curve(60, seed=3)], **options)
+    assert not np.array_equal(one, joined.distribution.parameters)
 
 
 # --- calibration and scores -----------------------------------------------------------------------
