@@ -132,7 +132,7 @@ CASES = [
     Case(
         PseudoLabelClassifier(BDTClassifier(**TREES), confidence=0.7, n_rounds=2, n_splits=2,
                               random_state=1),
-        TABLE, LABELS, BOTH[:2], grid={"confidence": [0.6, 0.8]},
+        TABLE, LABELS, BOTH[:2], grid={"strategy": ["hard", "soft"]},
     ),
     Case(BDTClassifier(**TREES), TABLE, LABELS, BOTH, grid={"max_leaves": [4, 8]}),
     Case(BDTRegressor(**TREES), TABLE, TABLE[:, 0], grid={"max_leaves": [4, 8]}),
