@@ -66,7 +66,7 @@ FALSE_ALARMS = (0.05, 0.2)  # shares of curves without a planet that may pass
 
 
 def read_stars() -> dict[str, LightCurve]:
-    """Every star with times in days, its quarters joined, a point per minute averaged to 20."""
+    """Every star, its quarters joined."""
     folder = Path(fetch_dataset("exoplanet-transits"))
     k2 = {"unit": "", "time_format": "bkjd", "time_scale": "tdb"}
     slc = "kplr010666592-2009131110544_slc.fits"
@@ -121,10 +121,9 @@ def search_planets(options: argparse.Namespace) -> None:
             letter, note = identify(row, planets)
             n_false += letter == "?"
             seen.add(letter)
-            single = not np.isfinite(row["period"])
-            period = "one event" if single else (
-                f"{row['period'].value:.5f} +- {row['period_error'].value:.5f}")  # fmt: skip
-            if single:
+            period = f"{row['period'].value:.5f} +- {row['period_error'].value:.5f}"
+            if not np.isfinite(row["period"]):
+                period = "one event"
                 note += "; open: " + list_open_periods(
                     star, row["epoch"].jd - BKJD, row["duration"].to_value("day"))  # fmt: skip
             print(
@@ -216,9 +215,8 @@ def measure_curve(options: argparse.Namespace) -> None:
     found = find_transits(curves, period_min=1.0)
     right = match_transits(found, curves)
     hit = np.isin(curves.names, found["name"][right])
-    wrong = len(found) - right.sum()
     print(f"{len(curves)} curves, {time.process_time() - start:.0f} s of one core; "
-          f"{wrong} candidates are not what was injected")  # fmt: skip
+          f"{np.sum(~right)} candidates are not what was injected")  # fmt: skip
     of = {k: np.asarray(curves.objects[f"injected_{k}"]) for k in ("period", "snr", "depth")}
     edges = [1, 3, 10, 48]
     print(measure_recovery(hit, period=of["period"], depth=of["snr"], period_edges=edges,
@@ -271,11 +269,9 @@ def measure_gain(options: argparse.Namespace) -> None:
         kind: find_transits(stack([turn(part, kind) for part in parts], names), **search)
         for kind in kinds
     }
-    for table in empty.values():
-        table["right"] = False
-    planted["right"] = match_transits(planted, curves)
     for number, table in enumerate((planted, *empty.values())):
-        table["kind"] = number
+        table["kind"], table["right"] = number, False
+    planted["right"] = match_transits(planted, curves)
     table = vstack([planted, *empty.values()], metadata_conflicts="silent")
     star = np.array([name.partition("/")[0] for name in table["name"]])
     kind, right = np.asarray(table["kind"]), np.asarray(table["right"])
@@ -384,10 +380,8 @@ def measure_noise(options: argparse.Namespace) -> None:
     print(f"{time.process_time() - start:.0f} s of one core")
 
 
-STUDIES = {
-    "planets": search_planets, "noise": measure_noise, "recovery": measure_curve,
-    "gain": measure_gain,
-}  # fmt: skip
+STUDIES = {"planets": search_planets, "noise": measure_noise, "recovery": measure_curve,
+           "gain": measure_gain}  # fmt: skip
 
 
 def main() -> None:
