@@ -154,7 +154,7 @@ METHODS: dict[str, tuple[str, str, Callable[[int], Any]]] = {
     "hard, LightGBM": (
         "LightGBM, condensed", "condensed", lambda seed: make_hard(make_boosted(seed), seed),
     ),
-    "hard, extra trees": (SECOND, "condensed", lambda seed: make_hard(make_trees(seed), seed)),
+    "hard, extra trees": (SECOND, "condensed", lambda seed: make_hard(make_forest(seed), seed)),
     "soft, extra trees": (SECOND, "condensed", make_soft),
     "soft, taught": (SECOND, "condensed", lambda seed: make_soft(seed, taught=True)),
 }  # fmt: skip
