@@ -12,7 +12,7 @@ import numpy as np
 from .._validation import check_real, invalid
 from ._forecast_inputs import LEAST, Steps
 from ._forecast_methods import MEMBERS, METHODS, SLOW, Fitted
-from ._state_space import ABOVE, BELOW, MEASURED, MISSING
+from ._state_space import ABOVE, BELOW, MEASURED
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,13 @@ def fit_past(
     )
 
 
+def find_first(steps: Steps, share: float, n_ahead: int) -> int:
+    """Return the first step to forecast: after a share of them, and after enough to learn from."""
+    measured = np.cumsum(steps.kind == MEASURED)
+    enough = int(np.searchsorted(measured, LEAST))
+    return max(int(share * len(steps)), enough + n_ahead)
+
+
 def roll_forecasts(
     name: str, steps: Steps, horizons: Horizons, *, first: int, start: int, refit: int, seed: int,
     options: Any, others: Sequence[Steps] = (),
@@ -159,6 +166,4 @@ def mark_limits(steps: Steps, target: np.ndarray) -> dict[str, np.ndarray]:
 
 def find_scored(steps: Steps, target: np.ndarray, *, score_limits: bool) -> np.ndarray:
     """Return which forecasts are of steps that count."""
-    if score_limits:
-        return np.ones(len(target), dtype=bool)
-    return ~steps.is_limit[target] & np.isin(steps.kind[target], (MEASURED, MISSING))
+    return np.full(len(target), score_limits) | ~steps.is_limit[target]

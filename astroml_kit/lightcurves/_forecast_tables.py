@@ -12,6 +12,7 @@ from ..models import Forecast
 from ._forecast_inputs import Steps
 from ._forecast_rolling import Horizons, Rolled, find_scored, mark_limits
 from ._forecast_scores import calibrate, draw_blocks, standardise
+from ._state_space import MISSING
 
 N_DRAWS = 1000
 STATISTICS = ("rmse", "crps")
@@ -32,8 +33,8 @@ def tabulate_rows(
     """Return the forecasts of steps from ``begin`` on that count, with calibrated quantiles."""
     z = find_residuals(steps, rolled)
     counts = find_scored(steps, rolled.target, score_limits=score_limits)
-    # a truth that is left out says nothing of the intervals either, unless it is a limit
-    z = np.where(counts | ~np.isin(steps.kind[rolled.target], (0,)), z, np.nan)
+    # limits that are dropped say nothing of the intervals either
+    z = np.where((steps.kind[rolled.target] == MISSING) & ~counts, np.nan, z)
     parts = []
     for k, ahead in enumerate(horizons.ahead):
         own = np.flatnonzero(rolled.horizon == k)
@@ -128,11 +129,13 @@ def compare_rows(
 
         change = measure(losses[0][draw]) - measure(losses[1][draw])
         low, high = np.quantile(change, [0.025, 0.975])
-        below = (np.sum(change <= 0) + 1) / (len(change) + 1)
+        below, above = (
+            (np.sum(side) + 1) / (len(change) + 1) for side in (change <= 0, change >= 0)
+        )
         found.append({
             "horizon": own["horizon"][0], "n": len(pair[0]),
             "difference": float(measure(losses[0]) - measure(losses[1])), "error": change.std(),
-            "low": low, "high": high, "p_value": min(1.0, 2 * min(below, 1 - below + 1e-3)),
+            "low": low, "high": high, "p_value": min(1.0, 2 * min(below, above)),
             "better": "tie" if low <= 0 <= high else second if low > 0 else first,
         })  # fmt: skip
     return QTable(found)

@@ -15,7 +15,7 @@ from astropy.time import Time
 from .._validation import check_choice, check_real, invalid
 from ..models import Forecast
 from ._forecast_inputs import Covariates, prepare_steps
-from ._forecast_rolling import Horizons, blend, fit_past, list_members, roll_forecasts
+from ._forecast_rolling import Horizons, blend, find_first, fit_past, list_members, roll_forecasts
 from ._forecast_scores import check_levels, find_deviates
 from ._forecast_tables import (
     STATISTICS,
@@ -172,7 +172,8 @@ def forecast_lightcurve(
     steps = prepare_steps(curve, limits=limits, covariates=covariates)
     seed = int(np.random.default_rng(rng).integers(2**31))
     n = len(steps)
-    first = max(int(WARM_UP * n), min(n - 1, 10))
+    n_ahead = ahead.count_steps(steps.interval)
+    first = find_first(steps, WARM_UP, n_ahead)
     when = steps.time[-1] + ahead.to_days(steps.interval)
     origin = np.full(len(when), n - 1)
     known = [prepare_steps(other, limits=limits) for other in others]
@@ -183,7 +184,7 @@ def forecast_lightcurve(
             name, steps, ahead, first=first, start=n, refit=max(n // 8, 1), **settings
         )
         past.append(rolled)
-        fitted = fit_past(name, steps, n, n_ahead=ahead.count_steps(steps.interval), **settings)
+        fitted = fit_past(name, steps, n, n_ahead=n_ahead, **settings)
         future.append(fitted.predict(steps, origin, when))
     mean, scatter = np.mean(future, axis=0)
     joined = blend(past)
@@ -313,7 +314,7 @@ def evaluate_forecast(
     steps = prepare_steps(curve, limits=limits, covariates=covariates)
     scored = limits == "value" if score_limits is None else score_limits
     begin = int(start * len(steps))
-    first = max(int(WARM_UP * begin), 10)
+    first = find_first(steps, WARM_UP * start, ahead.count_steps(steps.interval))
     if not np.any(ahead.find_targets(steps) >= max(begin, first)):
         raise invalid(
             "horizons", "times at which there are steps to compare with", horizons,
