@@ -108,9 +108,9 @@ def score_methods(
     latent = np.column_stack([coder.transform(rows), folds[:, 0, PERIOD:]])
     near = AnomalyDetector(("embedding",), random_state=1).fit(latent[train])
     found["detector, latent space"] = -near.score_samples(latent[test])
-    forest = IsolationForest(200, random_state=1).fit(table[train])
+    forest = IsolationForest(n_estimators=200, random_state=1).fit(table[train])
     found["IsolationForest"] = -forest.score_samples(table[test])
-    factor = LocalOutlierFactor(20, novelty=True).fit(table[train])
+    factor = LocalOutlierFactor(n_neighbors=20, novelty=True).fit(table[train])
     found["LocalOutlierFactor"] = -factor.score_samples(table[test])
     return found
 
