@@ -24,6 +24,8 @@
 `plot_periodogram`                  power over frequency, candidates and their aliases
 `plot_transit`                      a light curve folded on a transit, with the fitted trapezoid
 `plot_recovery`                     share of injected planets that a search found
+`plot_groups`                       groups on the sky, with circles
+`plot_cone`                         groups over redshift and angle
 ==================================  ================================================================
 
 Every function draws on ``ax`` or on new axes, returns the axes and never shows or saves them:
@@ -32,6 +34,7 @@ for colour-blind eyes; what is told by colour is also told by marker or line.
 """
 
 from .cameras import plot_camera_image
+from .catalogs import plot_cone, plot_groups
 from .classifiers import plot_confusion, plot_reliability, plot_roc
 from .counts import (
     plot_gain,
@@ -51,12 +54,14 @@ from .uncertainty import plot_coverage
 __all__ = [
     "plot_attention",
     "plot_camera_image",
+    "plot_cone",
     "plot_confusion",
     "plot_coverage",
     "plot_embedding",
     "plot_folded",
     "plot_forecast",
     "plot_gain",
+    "plot_groups",
     "plot_history",
     "plot_images",
     "plot_lightcurve",
