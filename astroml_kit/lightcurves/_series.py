@@ -13,6 +13,9 @@ from .curves import LightCurve, LightCurves
 JITTER, COMMON = 0.1, 0.1
 LEAST = 8  # steps
 TOGETHER = 1 / 48  # days
+# Percentiles; outliers are half of what lies between beyond them. Eclipses that last a twentieth
+# of the period are no outliers.
+USUAL = (2, 98)
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def prepare_series(curves: LightCurves, number: int, period_min: float) -> Serie
     for which in range(band.max() + 1 if len(band) else 0):
         own = band == which
         value[own] -= np.median(value[own])  # a constant is exactly 0 from here on
-        low, high = np.percentile(value[own], [5, 95])
+        low, high = np.percentile(value[own], USUAL)
         reach = 0.5 * (high - low)
         own &= (value >= low - reach) & (value <= high + reach)
         keep[band == which] = own[band == which]

@@ -187,6 +187,20 @@ def test_aliases_are_named():
     assert find_periods(observe(1.0, n=300), n_candidates=1)["alias"][0] == "day"
 
 
+def test_short_eclipses_are_not_taken_for_outliers():
+    # 5 % of the steps lie in the eclipses, and are all that tells the period
+    def dips(angle):
+        phase = (angle / (2 * np.pi) + 0.5) % 1 - 0.5
+        return 0.8 * np.exp(-0.5 * (phase / 0.012) ** 2)
+
+    right = 0
+    for seed in range(10):
+        curves = observe(2.37, n=400, days=900, shape=dips, noise=0.02, seed=seed)
+        ratio = find_periods(curves, n_candidates=1, period_min=0.3)["period"][0].value / 2.37
+        right += min(abs(ratio - k) for k in (0.5, 1, 2)) < 1e-3
+    assert right >= 9
+
+
 def test_dispersion_of_noise_is_one_and_of_a_step_is_nothing():
     rng = np.random.default_rng(1)
     time = rng.uniform(0, 100, 3000)
