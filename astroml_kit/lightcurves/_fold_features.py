@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from ._folding import draw_waves, fit_waves, scale_bands, take_medians
-from ._harmonics import measure_dispersion
+from ._periods.harmonics import measure_dispersion
 from .periods import N_TERMS
 
 LEAST = 8  # steps

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ._chunks import LightCurveChunks
-from ._formats import find_first_frame, read_collection
-from ._steps import Frame, ReadOptions
+from ._readers.chunks import LightCurveChunks
+from ._readers.formats import find_first_frame, read_collection
+from ._readers.steps import Frame, ReadOptions
 from .curves import LightCurves
 
 

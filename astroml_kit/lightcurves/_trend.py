@@ -16,7 +16,7 @@ def measure_trend(
     time: np.ndarray, value: np.ndarray, out: np.ndarray, window: float, gap: float
 ) -> np.ndarray:
     """Running biweight of the points not ``out``; NaN in stretches whose windows hold too few."""
-    from ._box_search import run_biweight
+    from ._transits.box_search import run_biweight
 
     trend = np.full(len(time), np.nan)
     for rows in split_at_gaps(time, gap):

@@ -14,10 +14,18 @@ from astropy.time import Time
 
 from .._validation import check_choice, check_real, invalid
 from ..models import Forecast
-from ._forecast_inputs import Covariates, prepare_steps
-from ._forecast_rolling import Horizons, blend, find_first, fit_past, list_members, roll_forecasts
-from ._forecast_scores import check_levels, find_deviates
-from ._forecast_tables import (
+from ._forecasting.inputs import Covariates, prepare_steps
+from ._forecasting.rolling import (
+    Horizons,
+    blend,
+    find_first,
+    fit_past,
+    list_members,
+    roll_forecasts,
+)
+from ._forecasting.scores import check_levels, find_deviates
+from ._forecasting.state_space import MISSING
+from ._forecasting.tables import (
     STATISTICS,
     compare_rows,
     find_residuals,
@@ -26,7 +34,6 @@ from ._forecast_tables import (
     score_rows,
     tabulate_rows,
 )
-from ._state_space import MISSING
 from .curves import LightCurve
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -12,9 +12,9 @@ import numpy as np
 from astropy.time import Time
 
 from .._validation import check_columns, import_extra
-from ._columns import flag_bits
-from ._fits import QUALITY_BITS, find_mission
-from ._steps import (
+from ._readers.columns import flag_bits
+from ._readers.fits import QUALITY_BITS, find_mission
+from ._readers.steps import (
     FileSteps,
     ReadOptions,
     convert_steps,

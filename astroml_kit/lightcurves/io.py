@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .._validation import check_choice
-from ._chunks import LightCurveChunks, find_chunks
-from ._formats import list_files, read_collection, read_own_file
-from ._nested import write_nested
-from ._steps import ReadOptions, zero_point
+from ._readers.chunks import LightCurveChunks, find_chunks
+from ._readers.formats import list_files, read_collection, read_own_file
+from ._readers.nested import write_nested
+from ._readers.steps import ReadOptions, zero_point
 from .curves import SCALES, LightCurves
 
 PathLike = str | os.PathLike[str]

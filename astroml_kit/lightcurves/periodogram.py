@@ -9,8 +9,13 @@ import numpy as np
 from scipy.special import gammaln
 
 from .._validation import check_choice, check_real, invalid
-from ._power import compute_pooled_power, compute_separate_power, compute_shared_power, lay_grid
-from ._series import LEAST, gather_curves, prepare_series
+from ._periods.power import (
+    compute_pooled_power,
+    compute_separate_power,
+    compute_shared_power,
+    lay_grid,
+)
+from ._periods.series import LEAST, gather_curves, prepare_series
 from .curves import LightCurve, LightCurves
 
 

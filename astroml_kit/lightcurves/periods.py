@@ -10,11 +10,11 @@ import numpy as np
 from astropy.table import QTable, Table, vstack
 
 from .._validation import check_real
-from ._arbitration import N_TERMS as N_TERMS  # the folding shares these two
-from ._arbitration import SLOPE as SLOPE
-from ._arbitration import decide_period, shuffle_series
-from ._power import lay_grid
-from ._series import LEAST, gather_curves, prepare_series
+from ._periods.arbitration import N_TERMS as N_TERMS  # the folding shares these two
+from ._periods.arbitration import SLOPE as SLOPE
+from ._periods.arbitration import decide_period, shuffle_series
+from ._periods.power import lay_grid
+from ._periods.series import LEAST, gather_curves, prepare_series
 from .curves import LightCurve, LightCurves
 
 

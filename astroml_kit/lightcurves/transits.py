@@ -12,8 +12,8 @@ from astropy.table import QTable
 from astropy.time import Time
 
 from .._validation import check_choice, check_real, invalid
-from ._transit_candidates import LEAST, search_star
-from ._transit_search import find_trend, find_used, read_flux
+from ._transits.candidates import LEAST, search_star
+from ._transits.search import find_trend, find_used, read_flux
 from .curves import LightCurve, LightCurves
 
 UNITS = {

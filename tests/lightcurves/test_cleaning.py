@@ -30,7 +30,7 @@ from astroml_kit.lightcurves import (
     read_lightcurves,
     simulate_lightcurves,
 )
-from astroml_kit.lightcurves._box_search import run_biweight
+from astroml_kit.lightcurves._transits.box_search import run_biweight
 
 DATA = os.environ.get("ASTROML_KIT_DATA")
 KNOWN = {"unit": "mag", "time_format": "mjd", "time_scale": "utc"}

@@ -213,7 +213,9 @@ def assert_same_steps(chunks, whole):
 
 @pytest.mark.parametrize("kind", ["folder", "nested", "csv", "parquet"])
 def test_chunks_hold_what_the_whole_holds(tmp_path, kind, monkeypatch):
-    monkeypatch.setattr("astroml_kit.lightcurves._chunks.BLOCK", 300)  # objects cross the blocks
+    monkeypatch.setattr(
+        "astroml_kit.lightcurves._readers.chunks.BLOCK", 300
+    )  # objects cross the blocks
     curves = draw(np.random.default_rng(3), n_objects=7, n=200)
     path = tmp_path / "c"
     rows = {"obj_id": np.repeat(curves.names, curves.n_steps), "mjd": curves.time,

@@ -20,11 +20,17 @@ from astroml_kit.lightcurves import (
     measure_solar_proximity,
     read_lightcurves,
 )
-from astroml_kit.lightcurves._autoregression import Autoregression, find_weights
-from astroml_kit.lightcurves._forecast_inputs import Steps, prepare_steps
-from astroml_kit.lightcurves._forecast_scores import draw_blocks, find_deviates, standardise
-from astroml_kit.lightcurves._gaussian_process import COVARIATE, DampedWalks
-from astroml_kit.lightcurves._state_space import ABOVE, BELOW, MEASURED, MISSING, measure_tail
+from astroml_kit.lightcurves._forecasting.autoregression import Autoregression, find_weights
+from astroml_kit.lightcurves._forecasting.gaussian_process import COVARIATE, DampedWalks
+from astroml_kit.lightcurves._forecasting.inputs import Steps, prepare_steps
+from astroml_kit.lightcurves._forecasting.scores import draw_blocks, find_deviates, standardise
+from astroml_kit.lightcurves._forecasting.state_space import (
+    ABOVE,
+    BELOW,
+    MEASURED,
+    MISSING,
+    measure_tail,
+)
 
 DATA = os.environ.get("ASTROML_KIT_DATA")
 FLUX = u.Unit("1 / (cm2 s)")

@@ -147,7 +147,7 @@ def test_nested_pandas_reads_what_is_written_and_is_read(tmp_path):
 
 
 def test_nested_parquet_in_chunks_keeps_all(tmp_path, monkeypatch):
-    monkeypatch.setattr("astroml_kit.lightcurves._nested.ROW_GROUP", 4)
+    monkeypatch.setattr("astroml_kit.lightcurves._readers.nested.ROW_GROUP", 4)
     rng = np.random.default_rng(5)
     whole = LightCurves.from_columns(
         name=np.repeat(np.arange(11), 5), time=rng.uniform(58000, 58100, 55),

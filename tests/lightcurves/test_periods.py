@@ -21,9 +21,9 @@ from astroml_kit.lightcurves import (
     join_periods,
     read_lightcurves,
 )
-from astroml_kit.lightcurves import _power as power_of_grids
-from astroml_kit.lightcurves._harmonics import fit_harmonics, measure_dispersion
-from astroml_kit.lightcurves._series import prepare_series, split_epochs
+from astroml_kit.lightcurves._periods import power as power_of_grids
+from astroml_kit.lightcurves._periods.harmonics import fit_harmonics, measure_dispersion
+from astroml_kit.lightcurves._periods.series import prepare_series, split_epochs
 
 DATA = os.environ.get("ASTROML_KIT_DATA")
 KNOWN = {"unit": "mag", "time_format": "mjd", "time_scale": "utc"}

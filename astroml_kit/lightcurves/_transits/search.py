@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 
-from .._validation import check_real, import_extra, invalid
-from ._trend import measure_trend, split_at_gaps
-from .curves import LightCurve
-from .transit_shape import transit_duration
+from ..._validation import check_real, import_extra, invalid
+from .._trend import measure_trend, split_at_gaps
+from ..curves import LightCurve
+from ..transit_shape import transit_duration
 
 STEPS_PER_WIDTH = 5.0  # periods between which the last event moves by a central duration
 SHORTEST, LONGEST = 0.35, 1.7  # durations, in that of a central transit of the star given
@@ -201,7 +201,7 @@ def add_noise(series: Series, grid: Grid) -> tuple[Series, np.ndarray, np.ndarra
 
 def search_box(series: Series, grid: Grid, n_peaks: int = 6) -> tuple[Series, list[Peak]]:
     """Return the series with its noise, and its best boxes of different periods."""
-    from ._box_search import search_boxes
+    from .box_search import search_boxes
 
     series, boxes, full = add_noise(series, grid)
     best, phase, width, low = search_boxes(

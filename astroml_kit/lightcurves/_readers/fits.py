@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from ._columns import flag_bits
-from ._steps import (
+from ..curves import OFFSETS
+from .columns import flag_bits
+from .steps import (
     FileSteps,
     ReadOptions,
     drop_rows_without_time,
     settle_scale,
     settle_unit,
 )
-from .curves import OFFSETS
 
 # The flags after which a flux is of no use. Kepler: attitude tweak 1, safe mode 2, coarse point 4,
 # Earth point 8, desaturation 32, manual exclude 256, detector anomaly 16384, no data 65536 and
@@ -203,7 +203,7 @@ def _sum_pixels(file: Path, data: bytes, header: dict[str, Any], options: ReadOp
     """Sum the pixels of the mission's own aperture, background taken off, with lightkurve."""
     from astropy.io import fits
 
-    from .interop import import_lightkurve, steps_from_lightkurve
+    from ..interop import import_lightkurve, steps_from_lightkurve
 
     lightkurve = import_lightkurve()
     mission = find_mission(header)

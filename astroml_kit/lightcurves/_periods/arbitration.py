@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import logsumexp
 
-from ._harmonics import fit_harmonics, measure_dispersion
-from ._power import Grid, compute_pooled_power
-from ._series import COMMON, Series
-from .periodogram import Periodogram, false_alarm_probability
+from ..periodogram import Periodogram, false_alarm_probability
+from .harmonics import fit_harmonics, measure_dispersion
+from .power import Grid, compute_pooled_power
+from .series import COMMON, Series
 
 SIDEREAL = 1.002737909  # sidereal days in a day
 YEAR = 365.25

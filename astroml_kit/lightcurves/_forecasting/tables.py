@@ -8,11 +8,11 @@ import astropy.units as u
 import numpy as np
 from astropy.table import QTable, vstack
 
-from ..models import Forecast
-from ._forecast_inputs import Steps
-from ._forecast_rolling import Horizons, Rolled, find_scored, mark_limits
-from ._forecast_scores import calibrate, draw_blocks, standardise
-from ._state_space import MISSING
+from ...models import Forecast
+from .inputs import Steps
+from .rolling import Horizons, Rolled, find_scored, mark_limits
+from .scores import calibrate, draw_blocks, standardise
+from .state_space import MISSING
 
 N_DRAWS = 1000
 STATISTICS = ("rmse", "crps")

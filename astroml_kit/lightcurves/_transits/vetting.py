@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import least_squares
 
-from ._transit_search import CENTRAL, Series
-from .transit_shape import transit_duration
+from ..transit_shape import transit_duration
+from .search import CENTRAL, Series
 
 LEAST_COVER = 0.3  # of an event, for it to count
 FLOOR = 0.03  # shortest ingress, in halves of the duration

@@ -14,10 +14,10 @@ import numpy as np
 from astropy.table import Table
 from astropy.time import Time
 
-from ._columns import NAMES, TIMES, check_header, steps_from_columns, to_numbers
-from ._fits import DAMAGE
-from ._steps import FileSteps, ReadOptions
-from .curves import OFFSETS
+from ..curves import OFFSETS
+from .columns import NAMES, TIMES, check_header, steps_from_columns, to_numbers
+from .fits import DAMAGE
+from .steps import FileSteps, ReadOptions
 
 # What a column holds, by its UCD: the first role whose words it begins with.
 UCDS = (

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.linalg import solve_discrete_lyapunov
 from scipy.optimize import minimize
 
-from ._forecast_inputs import Steps
-from ._state_space import MEASURED, MISSING, StateSpace, predict_ahead
+from .inputs import Steps
+from .state_space import MEASURED, MISSING, StateSpace, predict_ahead
 
 ORDERS = (1, 2, 4)
 MOST_GRID = 20  # grid steps per step; emptier curves are no autoregression

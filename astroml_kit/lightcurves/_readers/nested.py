@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from .._validation import check_choice, check_columns
-from ._columns import NAMES, as_array, check_header, steps_from_columns, to_text
-from ._steps import FileSteps, ReadOptions
-from .curves import OFFSETS, LightCurves
+from ..._validation import check_choice, check_columns
+from ..curves import OFFSETS, LightCurves
+from .columns import NAMES, as_array, check_header, steps_from_columns, to_text
+from .steps import FileSteps, ReadOptions
 
 META = b"astroml_kit"
 STEPS = ("time", "value", "error", "band", "mask", "limit")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize
 
-from ._forecast_inputs import Steps
-from ._state_space import MEASURED, StateSpace, predict_ahead
+from .inputs import Steps
+from .state_space import MEASURED, StateSpace, predict_ahead
 
 WIDE = 1.5  # of the priors, in e-folds: times of relaxation,
 NARROW = 1.0  # and amplitudes

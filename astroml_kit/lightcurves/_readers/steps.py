@@ -11,7 +11,7 @@ import astropy.units as u
 import numpy as np
 from astropy.table import Table
 
-from .curves import OFFSETS, SCALES, LightCurves
+from ..curves import OFFSETS, SCALES, LightCurves
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .curves import LightCurve, LightCurves
+from ..curves import LightCurve, LightCurves
 
 # In units of the scatter of a band: how bands differ from one shape (JITTER), and how one cycle
 # differs from the next for all bands that are observed together (COMMON).

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from ._astropy_tables import read_ascii, read_votable
-from ._columns import check_header, steps_from_columns
-from ._fits import read_fits
-from ._json_curves import read_json
-from ._lcr import HEADER as LCR_HEADER
-from ._lcr import read_lcr
-from ._nested import find_nested, open_parquet, read_own, steps_from_nested
-from ._steps import (
+from ..curves import LightCurves
+from .astropy_tables import read_ascii, read_votable
+from .columns import check_header, steps_from_columns
+from .fits import read_fits
+from .json_curves import read_json
+from .lcr import HEADER as LCR_HEADER
+from .lcr import read_lcr
+from .nested import find_nested, open_parquet, read_own, steps_from_nested
+from .steps import (
     FileSteps,
     Frame,
     ReadOptions,
@@ -26,8 +27,7 @@ from ._steps import (
     join_steps,
     make_empty,
 )
-from ._text_tables import ASAS_HEADER, read_asas, read_text_table
-from .curves import LightCurves
+from .text_tables import ASAS_HEADER, read_asas, read_text_table
 
 HEAD = 16_384
 # What is wrong with one file and lets the others be read; pixels also want an optional library.

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ._columns import NAMES, as_array, check_header, steps_from_columns, to_text
-from ._formats import find_first_frame, read_collection
-from ._nested import find_nested, read_own, steps_from_nested
-from ._steps import FileSteps, Frame, ReadOptions, convert_steps, find_frame, join_steps
-from ._text_tables import split_header
-from .curves import LightCurves
+from ..curves import LightCurves
+from .columns import NAMES, as_array, check_header, steps_from_columns, to_text
+from .formats import find_first_frame, read_collection
+from .nested import find_nested, read_own, steps_from_nested
+from .steps import FileSteps, Frame, ReadOptions, convert_steps, find_frame, join_steps
+from .text_tables import split_header
 
 # Bytes of a table of text that are looked at together.
 BLOCK = 1 << 24

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .._validation import check_columns
-from ._columns import steps_from_columns, to_numbers
-from ._steps import FileSteps, ReadOptions
-from ._text_tables import parse_text
+from ..._validation import check_columns
+from .columns import steps_from_columns, to_numbers
+from .steps import FileSteps, ReadOptions
+from .text_tables import parse_text
 
 # Its columns, from the data description of the repository: the date and the Julian date are the
 # middle of the bin in UTC, limits hold at 95 %, and a return code other than 0 is a fit that did

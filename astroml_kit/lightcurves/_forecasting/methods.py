@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ._autoregression import Autoregression
-from ._forecast_inputs import Steps
-from ._forecast_network import Network
-from ._gaussian_process import DampedWalks
-from ._state_space import MEASURED
+from .autoregression import Autoregression
+from .gaussian_process import DampedWalks
+from .inputs import Steps
+from .network import Network
+from .state_space import MEASURED
 
 MEMBERS = ("gp", "autoregressive", "lstm")  # of the blend
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..significance import correct_significance
-from ._transit_search import (
+from ...significance import correct_significance
+from ..transit_shape import transit_duration
+from .search import (
     CENTRAL,
     Grid,
     Peak,
@@ -19,7 +20,7 @@ from ._transit_search import (
     search_box,
     search_tls,
 )
-from ._transit_vetting import (
+from .vetting import (
     Dip,
     Events,
     find_aliases,
@@ -28,7 +29,6 @@ from ._transit_vetting import (
     measure_events,
     measure_features,
 )
-from .transit_shape import transit_duration
 
 LEAST = 50  # steps
 ALONE = 3.5  # standard deviations that events other than the strongest must add up to

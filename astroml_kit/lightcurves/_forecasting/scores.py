@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from .._validation import check_real, invalid
+from ..._validation import check_real, invalid
 
 MOST_LEVELS = 99
 

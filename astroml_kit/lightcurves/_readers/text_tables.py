@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ._columns import check_header, steps_from_columns, to_numbers
-from ._steps import FileSteps, ReadOptions
+from .columns import check_header, steps_from_columns, to_numbers
+from .steps import FileSteps, ReadOptions
 
 # Positions of the columns of a table without a header: OGLE, AGN Watch, lists of (time, flux).
 POSITIONS = {2: ("time", "value"), 3: ("time", "value", "error")}

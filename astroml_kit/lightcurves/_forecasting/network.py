@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..models import SequenceForecaster
-from ._forecast_inputs import Steps
-from ._gaussian_process import DampedWalks
-from ._state_space import ABOVE, BELOW, MEASURED, MISSING
+from ...models import SequenceForecaster
+from .gaussian_process import DampedWalks
+from .inputs import Steps
+from .state_space import ABOVE, BELOW, MEASURED, MISSING
 
 N_CURVES, N_WINDOWS = 1000, 8  # to draw, and forecasts to learn from each
 TIME_SPREAD, AMPLITUDE_SPREAD = 0.3, 0.2  # e-folds by which drawn processes differ from the fit

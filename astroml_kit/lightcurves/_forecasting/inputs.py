@@ -10,9 +10,9 @@ import numpy as np
 from astropy.time import Time
 from scipy.special import ndtri
 
-from .._validation import check_choice, check_real
-from ._state_space import ABOVE, BELOW, MEASURED, MISSING
-from .curves import LightCurve
+from ..._validation import check_choice, check_real
+from ..curves import LightCurve
+from .state_space import ABOVE, BELOW, MEASURED, MISSING
 
 LEAST = 20  # steps that a forecaster learns from
 MEMORY = 3.0  # measurements over which the expected flux runs

@@ -12,8 +12,9 @@ import astropy.units as u
 import numpy as np
 from astropy.time import Time
 
-from .._validation import check_columns
-from ._steps import (
+from ..._validation import check_columns
+from ..curves import OFFSETS
+from .steps import (
     FileSteps,
     ReadOptions,
     drop_rows_without_time,
@@ -21,7 +22,6 @@ from ._steps import (
     settle_unit,
     zero_point,
 )
-from .curves import OFFSETS
 
 ROLES = ("name", "time", "value", "error", "band", "mask", "limit", "quality")
 # What columns are called, by role, the surer name first. A time's name may say its zero point.

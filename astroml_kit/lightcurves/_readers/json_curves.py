@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ._columns import steps_from_columns
-from ._steps import FileSteps, ReadOptions
+from .columns import steps_from_columns
+from .steps import FileSteps, ReadOptions
 
 # What the object is called, where a file says it beside its steps.
 TARGETS = ("star_id", "target", "name", "object", "id")

@@ -8,9 +8,9 @@ from itertools import pairwise
 import numba
 import numpy as np
 
-from .._validation import check_real, import_extra, invalid
-from ._harmonics import solve_normal
-from ._series import Series
+from ..._validation import check_real, import_extra, invalid
+from .harmonics import solve_normal
+from .series import Series
 
 PIECE = 1 << 18  # frequencies: what a transform needs of memory does not grow with the grid
 PRECISION = 1e-9

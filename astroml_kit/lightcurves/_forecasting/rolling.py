@@ -9,10 +9,10 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 
-from .._validation import check_real, invalid
-from ._forecast_inputs import LEAST, Steps
-from ._forecast_methods import MEMBERS, METHODS, SLOW, Fitted
-from ._state_space import ABOVE, BELOW, MEASURED
+from ..._validation import check_real, invalid
+from .inputs import LEAST, Steps
+from .methods import MEMBERS, METHODS, SLOW, Fitted
+from .state_space import ABOVE, BELOW, MEASURED
 
 
 @dataclass(frozen=True)

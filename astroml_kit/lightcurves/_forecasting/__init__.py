@@ -1,0 +1,1 @@
+"""Methods of forecasting and their scores, behind `forecast`."""

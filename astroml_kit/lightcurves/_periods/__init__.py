@@ -1,0 +1,1 @@
+"""Power on grids of frequencies and the decision among peaks, behind `periods`."""

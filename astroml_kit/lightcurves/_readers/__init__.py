@@ -1,0 +1,1 @@
+"""Readers of light curves: one for each kind of file, behind `io`."""

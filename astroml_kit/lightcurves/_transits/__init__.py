@@ -1,0 +1,1 @@
+"""The search for transits step by step, behind `transits`."""
