@@ -92,14 +92,14 @@ def count_near(vectors: np.ndarray, rows: np.ndarray, radius: float) -> np.ndarr
     """How many there are within ``radius`` [rad] of each of some rows, itself included."""
     if not len(rows):
         return np.zeros(0, dtype=int)
-    tree = cKDTree(vectors)
+    tree = cKDTree(vectors, balanced_tree=False, compact_nodes=False)
     return tree.query_ball_point(vectors[rows], find_chord(radius), return_length=True)
 
 
 def _count_within(vectors: np.ndarray, centres: np.ndarray, edges: np.ndarray) -> np.ndarray:
     counts, limits = np.zeros(edges.shape, dtype=int), 2 * np.sin(edges / 2) + ROUNDING
     if len(centres) and len(vectors):
-        tree = cKDTree(vectors)
+        tree = cKDTree(vectors, balanced_tree=False, compact_nodes=False)
         for k in range(edges.shape[1]):
             counts[:, k] = tree.query_ball_point(centres, limits[:, k], return_length=True)
     return counts

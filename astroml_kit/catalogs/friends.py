@@ -29,7 +29,7 @@ def find_friends(
     redshift_floor: float = 0.002,
     scaling: Callable[[np.ndarray], ArrayLike] | ArrayLike | None = None,
     min_prominence: float | None = None,
-    smoothing: float = 2 / 3,
+    smoothing: float = 0.5,
     min_members: int = 2,
     cosmology: Any = None,
     randoms: SkyCoord | None = None,
@@ -69,7 +69,7 @@ def find_friends(
     min_prominence : float, optional
         Cut a group between two peaks of its density where the lower one stands this many standard
         deviations above the saddle, both taken as Poisson counts. None never cuts: plain friends
-        of friends. About 2 keeps close clusters of galaxies apart.
+        of friends. 1.2 to 2 keeps close clusters of galaxies apart.
     smoothing : float in (0, 1]
         Radius in which the density is counted, in linking lengths.
     min_members : int

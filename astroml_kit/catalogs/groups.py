@@ -102,9 +102,10 @@ def find_groups(
     min_samples : int
         See ``radius``.
     randoms : SkyCoord, optional
-        Positions that fill the observed field evenly, as many as you like (20 times ``n``): they
-        tell how much of a disc and a ring was observed. Without them everything is taken as
-        observed, which makes groups near an edge too significant.
+        Positions that fill the observed field evenly: they tell how much of a disc and a ring was
+        observed. Give so many that a disc holds a hundred, or their own noise makes groups
+        significant. Without them everything is taken as observed, which makes groups near an edge
+        too significant.
     n_resamples : int
         How often to search again without some of the rows, for ``stability``; NaN for 0.
     drop : float in (0, 1)

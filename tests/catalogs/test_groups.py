@@ -293,7 +293,7 @@ def test_virgo_is_whole_and_two_clusters_side_by_side_are_two():
     name = np.asarray(table["TrueLabels"])
     found = find_friends(
         table["coord"], table["Redshift"], separation=0.8 * u.Mpc, velocity=2500 * u.km / u.s,
-        min_angle=0.45 * u.deg, min_prominence=1.8,
+        min_angle=0.45 * u.deg, min_prominence=1.4,
     )  # fmt: skip
     one, two = (np.bincount(found.labels[name == f"ABELL {n}"] + 1).argmax() for n in (2197, 2199))
     assert one != two
