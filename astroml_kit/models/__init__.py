@@ -13,6 +13,7 @@ from .cards import ModelCard
 from .conformal import ConformalClassifier, ConformalRegressor
 from .deep_ensemble import DeepEnsemble, sample_dropout
 from .files import load_model, save_model
+from .forest import ForestClassifier
 from .gan import GAN
 from .hybrid import HybridClassifier
 from .image_classifier import ImageClassifier
@@ -40,6 +41,7 @@ __all__ = [  # noqa: RUF022
     "ConformalRegressor",
     "DeepEnsemble",
     "Forecast",
+    "ForestClassifier",
     "GAN",
     "HybridClassifier",
     "ImageClassifier",

@@ -18,6 +18,7 @@ from .blended import BlendedClassifier
 from .calibrated import CalibratedClassifier
 from .conformal import ConformalClassifier, ConformalRegressor
 from .deep_ensemble import DeepEnsemble
+from .forest import ForestClassifier
 from .gan import GAN
 from .hybrid import HybridClassifier
 from .image_classifier import ImageClassifier
@@ -42,6 +43,7 @@ CLASSES: dict[str, type[Any]] = {
         ConformalClassifier,
         ConformalRegressor,
         DeepEnsemble,
+        ForestClassifier,
         GAN,
         HybridClassifier,
         ImageClassifier,

@@ -46,6 +46,11 @@ SPACES: dict[str, dict[str, Any]] = {
     "BDTClassifier": BOOSTED,
     "BDTRegressor": BOOSTED,
     "BandedClassifier": {"min_count": (50, 2000, LOG)},
+    "ForestClassifier": {
+        "kind": ["extra", "random"],
+        "max_features": (0.05, 1.0, LOG),
+        "min_samples_leaf": (1, 50, LOG),
+    },
     "GAN": {
         "learning_rate": (3e-4, 1e-2, LOG),
         "n_latent": (2, 64, LOG),

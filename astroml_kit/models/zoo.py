@@ -20,6 +20,13 @@ ROWS = (
         "Ke et al. 2017, LightGBM, NeurIPS 30",
     ),
     (
+        "ForestClassifier",
+        "classification",
+        "table (n_samples, n_features), NaN allowed",
+        "few or noisy labels; a second opinion beside boosted trees, and a member of blends",
+        "Geurts, Ernst & Wehenkel 2006, doi:10.1007/s10994-006-6226-1",
+    ),
+    (
         "BandedClassifier",
         "classification",
         "table with the columns that define the bands",
@@ -174,7 +181,7 @@ def list_models() -> Table:
     Examples
     --------
     >>> list_models()["name"].tolist()[:3]
-    ['BDTClassifier', 'BDTRegressor', 'BandedClassifier']
+    ['BDTClassifier', 'BDTRegressor', 'ForestClassifier']
     """
     table = Table(rows=list(ROWS), names=("name", "task", "input", "purpose", "reference"))
     table.meta["made_by"] = "astroml_kit.models.list_models"

@@ -36,6 +36,7 @@ from astroml_kit.models import (
     ConformalClassifier,
     ConformalRegressor,
     DeepEnsemble,
+    ForestClassifier,
     HybridClassifier,
     ImageClassifier,
     ImageEmbedder,
@@ -135,6 +136,8 @@ CASES = [
         TABLE, LABELS, BOTH[:2], grid={"strategy": ["hard", "soft"]},
     ),
     Case(BDTClassifier(**TREES), TABLE, LABELS, BOTH, grid={"max_leaves": [4, 8]}),
+    Case(ForestClassifier(n_estimators=8, min_samples_leaf=5, random_state=1), TABLE, LABELS,
+         BOTH[:2], grid={"kind": ["extra", "random"]}),
     Case(BDTRegressor(**TREES), TABLE, TABLE[:, 0], grid={"max_leaves": [4, 8]}),
     Case(
         BandedClassifier(BDTClassifier(**TREES), band_columns=(2,), band_edges=((-9, 0, 9),),
