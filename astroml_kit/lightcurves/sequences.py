@@ -24,9 +24,14 @@ def extract_sequences(
     label: str | None = None,
     groups: str | None = None,
     n_steps: int | None = None,
+    scaled: bool = False,
     rng: np.random.Generator | int | None = None,
 ) -> Samples:
     """Give the steps of light curves to networks.
+
+    As they are, a variable of 15 mag and one of 9 mag with the same shape have little in common,
+    and amplitudes of 0.1 mag vanish among those of Miras. ``scaled=True`` separates the shape
+    from how bright an object is and how much it varies.
 
     Parameters
     ----------
@@ -35,6 +40,11 @@ def extract_sequences(
         As for `extract_features`.
     n_steps : int, optional
         Longer curves lose steps drawn at random down to this many, in time order.
+    scaled : bool
+        Give values less their median, in units of their scatter, and the error as the log of its
+        share of the scatter; then the log of the scatter and the median, at all steps. Median and
+        scatter (standard deviation) are those of all usable steps of the object in the band; the
+        scatter of values that are all the same counts as 1.
     rng : Generator, int or None
         For what is drawn.
 
@@ -58,6 +68,9 @@ def extract_sequences(
     ...     value=[14.2, 14.0, 12.0], unit="mag", time_format="mjd", time_scale="utc")
     >>> extract_sequences(curves).X[0].tolist()
     [[0.0, 14.0], [2.0, 14.2]]
+    >>> scaled = extract_sequences(curves, scaled=True)
+    >>> scaled.meta["columns"], scaled.X[0].round(3).tolist()
+    (['time', 'value', 'log_scatter', 'median'], [[0.0, -1.0, -1.0, 14.1], [2.0, 1.0, -1.0, 14.1]])
     """
     if n_steps is not None:
         check_real("n_steps", n_steps, at_least=1)
@@ -69,21 +82,20 @@ def extract_sequences(
         if not len(steps):
             left_out.append(str(curves.names[number]))
             continue
+        columns = _scale(curves, steps) if scaled else _list_columns(curves, steps)
         if n_steps is not None and len(steps) > n_steps:
-            steps = np.sort(rng.choice(steps, int(n_steps), replace=False))
-        parts = [curves.time[steps] - curves.time[steps[0]], curves.value[steps]]
-        parts += [part[steps] for part in (curves.error, curves.band) if part is not None]
-        rows.append(np.column_stack(parts))
+            drawn = np.sort(rng.choice(len(steps), int(n_steps), replace=False))
+            columns = {name: column[drawn] for name, column in columns.items()}
+        columns["time"] = columns["time"] - columns["time"][0]
+        rows.append(np.column_stack(list(columns.values())))
         kept.append(number)
     if not rows:
         raise invalid("curves", "at least one light curve with a step", str(curves))
     X = np.full((len(rows), max(map(len, rows)), rows[0].shape[1]), np.nan)
     for row, steps in zip(X, rows, strict=True):
         row[: len(steps)] = steps
-    columns = ["time", "value", *(["error"] if curves.error is not None else []),
-               *(["band"] if curves.band is not None else [])]  # fmt: skip
     y, own, meta = read_labels(curves.select(kept), label, groups)
-    meta |= {"columns": columns, "left_out": left_out, "bands": curves.bands}
+    meta |= {"columns": list(columns), "left_out": left_out, "bands": curves.bands}
     return Samples(X, y=y, groups=own, meta=meta)
 
 
@@ -207,6 +219,33 @@ def extract_hybrid(
         meta=dict(table.meta)
         | {"sequence_shape": folds.X.shape[1:], "columns": folds.meta["columns"]},
     )  # fmt: skip
+
+
+def _list_columns(curves: LightCurves, steps: np.ndarray) -> dict[str, np.ndarray]:
+    columns = {"time": curves.time[steps], "value": curves.value[steps]}
+    if curves.error is not None:
+        columns["error"] = curves.error[steps]
+    if curves.band is not None:
+        columns["band"] = curves.band[steps]
+    return columns
+
+
+def _scale(curves: LightCurves, steps: np.ndarray) -> dict[str, np.ndarray]:
+    value = curves.value[steps]
+    band = np.zeros(len(steps), dtype=int) if curves.band is None else curves.band[steps]
+    median, scatter = np.empty(len(steps)), np.empty(len(steps))
+    for which in np.unique(band):
+        own = band == which
+        median[own] = np.median(value[own])
+        # the standard deviation of equal values is not always 0
+        scatter[own] = value[own].std() if np.ptp(value[own]) else 1.0
+    columns = {"time": curves.time[steps], "value": (value - median) / scatter}
+    if curves.error is not None:
+        columns["log_noise"] = np.log10(curves.error[steps] / scatter)
+    columns |= {"log_scatter": np.log10(scatter), "median": median}
+    if curves.band is not None:
+        columns["band"] = band
+    return columns
 
 
 def _fold(

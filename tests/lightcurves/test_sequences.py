@@ -53,6 +53,40 @@ def test_longer_ones_lose_steps_but_not_their_order():
     np.testing.assert_array_equal(samples.X, extract_sequences(observe(), n_steps=50, rng=1).X)
 
 
+def test_scaled_steps_are_a_shape_with_its_size_and_level():
+    curves = observe(bands=2, names="ab")
+    samples = extract_sequences(curves, scaled=True)
+    columns = ["time", "value", "log_noise", "log_scatter", "median", "band"]
+    assert samples.meta["columns"] == columns
+    plain = extract_sequences(curves).X
+    np.testing.assert_array_equal(samples.X[..., [0, 5]], plain[..., [0, 3]])
+    for steps, own in zip(samples.X, plain, strict=True):
+        for band in (0, 1):
+            value, noise, scatter, median = steps[steps[:, 5] == band, 1:5].T
+            assert value.std() == pytest.approx(1)
+            assert np.median(value) == pytest.approx(0, abs=1e-12)
+            back = median + value * 10**scatter
+            np.testing.assert_allclose(back, own[own[:, 3] == band, 1])
+            np.testing.assert_allclose(10 ** (noise + scatter), 0.01)
+
+
+def test_scaled_steps_keep_size_and_level_of_the_whole_curve():
+    curves = observe()
+    whole, fewer = (extract_sequences(curves, scaled=True, n_steps=n, rng=1) for n in (None, 9))
+    assert fewer.X.shape == (1, 9, 5)
+    assert fewer.X[0, 0, 0] == 0
+    known = {tuple(step) for step in whole.X[0, :, 1:]}
+    assert all(tuple(step) in known for step in fewer.X[0, :, 1:])
+
+
+def test_values_that_are_all_the_same_can_be_scaled():
+    curves = LightCurves.from_columns(
+        name=["a"] * 3, time=[1.0, 2.0, 4.0], value=[14.1] * 3, error=[0.1] * 3, unit="mag", **KNOWN
+    )
+    steps = extract_sequences(curves, scaled=True).X[0]
+    np.testing.assert_allclose(steps[:, 1:], [[0, -1, 0, 14.1]] * 3, atol=1e-12)
+
+
 @pytest.mark.parametrize("unit", ["mag", "Jy"])
 def test_folds_begin_where_it_is_faintest_whenever_it_was_observed(unit):
     one, two = (observe(unit=unit, shift=s) for s in (0.0, 17.3))
