@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import IsolationForest
 
-LEAF = -1
+from ._tree_paths import LEAF, check_nodes
 
 
 @dataclass(frozen=True)
@@ -102,28 +102,11 @@ class IsolationTrees:
         return trees
 
     def _check(self, n_features: int) -> None:
-        n_nodes = len(self.left)
-        for name in ("left", "right", "feature", "roots"):
-            if getattr(self, name).dtype != np.int64:
-                raise ValueError(f"{name} must be whole numbers.")
-        for name in ("left", "right", "feature", "threshold", "depth"):
-            if getattr(self, name).shape != (n_nodes,):
-                raise ValueError(f"{name} must have one entry per node.")
-        if self.typical.shape != (1,) or self.roots.ndim != 1 or len(self.roots) == 0:
-            raise ValueError("a forest must have trees and one typical path length.")
-        inner = self.left != LEAF
-        # A child behind its parent cannot lead back: every path ends.
-        behind = np.arange(n_nodes)[inner]
-        for name in ("left", "right"):
-            child = getattr(self, name)
-            if not np.all((child[inner] > behind) & (child[inner] < n_nodes)):
-                raise ValueError(f"{name} must lead forwards to a node.")
-        if not np.all((self.feature[inner] >= 0) & (self.feature[inner] < n_features)):
-            raise ValueError("feature must be a column of the table.")
-        if not np.all((self.roots >= 0) & (self.roots < n_nodes)):
-            raise ValueError("roots must be nodes.")
-        if not np.isfinite([*self.threshold, *self.depth, *self.typical]).all():
-            raise ValueError("thresholds and depths must be finite.")
+        inner = check_nodes(self, n_features)
+        if self.depth.shape != inner.shape or self.typical.shape != (1,):
+            raise ValueError("depth must have one entry per node, typical one in all.")
+        if not np.isfinite([*self.depth, *self.typical]).all():
+            raise ValueError("depths must be finite.")
 
 
 def _find_depths(tree: Any) -> np.ndarray:

@@ -107,32 +107,38 @@ class TreePaths:
         return paths
 
     def _check(self, n_features: int, n_classes: int) -> None:
-        kinds = {"roots": "i", "left": "i", "right": "i", "feature": "i", "threshold": "f",
-                 "missing_left": "b", "shares": "f"}  # fmt: skip
-        for name, kind in kinds.items():
-            array = getattr(self, name)
-            if array.dtype.kind != kind or array.dtype.itemsize != (1 if kind == "b" else 8):
-                raise ValueError(f"{name} must be of another type than {array.dtype}.")
-        n_nodes = self.left.size
-        for name in ("left", "right", "feature", "threshold", "missing_left"):
-            if getattr(self, name).shape != (n_nodes,):
-                raise ValueError(f"{name} must have one entry per node.")
-        if self.roots.ndim != 1 or not len(self.roots):
-            raise ValueError("a forest must have trees.")
-        if not np.all((self.roots >= 0) & (self.roots < n_nodes)):
-            raise ValueError("roots must be nodes.")
-        inner = self.left != LEAF
-        # A child behind its parent cannot lead back: every path ends.
-        behind = np.arange(n_nodes)[inner]
-        for name in ("left", "right"):
-            child = getattr(self, name)[inner]
-            if not np.all((child > behind) & (child < n_nodes)):
-                raise ValueError(f"{name} must lead forwards to a node.")
-        if not np.all((self.feature[inner] >= 0) & (self.feature[inner] < n_features)):
-            raise ValueError("feature must be a column of the table.")
-        if self.shares.shape != (n_nodes - int(inner.sum()), n_classes):
+        inner = check_nodes(self, n_features)
+        if self.missing_left.dtype != bool or self.missing_left.shape != inner.shape:
+            raise ValueError("missing_left must have one truth value per node.")
+        shares = self.shares
+        if shares.dtype != np.float64 or shares.shape != (int((~inner).sum()), n_classes):
             raise ValueError("shares must have one row per leaf and one column per class.")
-        if not (np.all(self.shares >= 0) and np.allclose(self.shares.sum(axis=1), 1)):
+        if not (np.all(shares >= 0) and np.allclose(shares.sum(axis=1), 1)):
             raise ValueError("shares must be at least 0 and add up to 1.")
-        if not np.isfinite(self.threshold).all():
-            raise ValueError("thresholds must be finite.")
+
+
+def check_nodes(trees: Any, n_features: int) -> np.ndarray:
+    """Check ``roots``, ``left``, ``right``, ``feature``, ``threshold``; True for inner nodes."""
+    for name in ("left", "right", "feature", "roots"):
+        if getattr(trees, name).dtype != np.int64:
+            raise ValueError(f"{name} must be whole numbers.")
+    n_nodes = trees.left.size
+    for name in ("left", "right", "feature", "threshold"):
+        if getattr(trees, name).shape != (n_nodes,):
+            raise ValueError(f"{name} must have one entry per node.")
+    if trees.roots.ndim != 1 or not len(trees.roots):
+        raise ValueError("a forest must have trees.")
+    if not np.all((trees.roots >= 0) & (trees.roots < n_nodes)):
+        raise ValueError("roots must be nodes.")
+    inner = trees.left != LEAF
+    # A child behind its parent cannot lead back: every path ends.
+    behind = np.arange(n_nodes)[inner]
+    for name in ("left", "right"):
+        child = getattr(trees, name)[inner]
+        if not np.all((child > behind) & (child < n_nodes)):
+            raise ValueError(f"{name} must lead forwards to a node.")
+    if not np.all((trees.feature[inner] >= 0) & (trees.feature[inner] < n_features)):
+        raise ValueError("feature must be a column of the table.")
+    if not np.isfinite(trees.threshold).all():
+        raise ValueError("thresholds must be finite.")
+    return inner
