@@ -1,4 +1,4 @@
-"""Classes of variable stars with all labels: trees, networks on folds, and both in one.
+"""Classes of variable stars with all labels: trees, networks on folds, and all of them in one.
 
     python benchmarks/variable_stars.py --dataset asas --cache /tmp/stars      # everything
     python benchmarks/variable_stars.py --dataset debosscher --parts trees hybrid
@@ -49,6 +49,7 @@ from astroml_kit.models import (
     BDTClassifier,
     CalibratedClassifier,
     DeepEnsemble,
+    ForestClassifier,
     HybridClassifier,
     SequenceClassifier,
 )
@@ -68,6 +69,7 @@ TREES = {
     "n_estimators": 200, "learning_rate": 0.05, "max_leaves": 12, "min_samples_leaf": 8,
     "max_features": 0.2, "random_state": 1,
 }  # fmt: skip
+FOREST = {"n_estimators": 300, "max_features": 0.2, "random_state": 1}
 NETWORK = {
     "hidden_size": 32, "time_column": None, "max_epochs": 15, "learning_rate": 4e-3,
     "schedule": "cosine", "early_stopping": False, "dropout": 0.3, "l2": 1e-2, "random_state": 1,
@@ -179,6 +181,7 @@ def list_methods(samples: Samples, n: int, options: argparse.Namespace) -> dict[
         networks = SequenceClassifier("conv", n_layers=CELLS["conv"], **NETWORK)
         members = [
             ("its trees", BDTClassifier(**TREES)),
+            ("its forest", ForestClassifier(**FOREST)),
             ("its networks", DeepEnsemble(networks, n_members=options.networks, random_state=1)),
         ]
         model = HybridClassifier(
@@ -187,21 +190,20 @@ def list_methods(samples: Samples, n: int, options: argparse.Namespace) -> dict[
         rows = np.concatenate([train, train + n])
         model.fit(samples.X[rows], samples.y[rows], groups=samples.groups[rows])
         print("  weights", model.weights_.round(2).tolist(), flush=True)
-        views = (table[test], folds[test])
+        views = (table[test], table[test], folds[test])
         found = {name: one.predict_proba(view) for (name, _), one, view in
                  zip(members, model.models_, views, strict=True)}  # fmt: skip
         return found | {"hybrid": model.predict_proba(samples.X[test])}
 
     filled = np.nan_to_num(table, nan=-999.0)
-    forest = {"n_estimators": 300, "max_features": 0.2, "random_state": 1}
     calibrated = CalibratedClassifier(
         BDTClassifier(**TREES), method="temperature", n_splits=3, random_state=1
     )
     methods = {"boosted trees": fit("boosted trees", BDTClassifier(**TREES), table, copies=False)}
     if "trees" in options.parts:
         for name, model, X in (
-            ("extra trees (peer)", ExtraTreesClassifier(**forest), filled),
-            ("random forest (peer)", RandomForestClassifier(**forest), filled),
+            ("extra trees (peer)", ExtraTreesClassifier(**FOREST), filled),
+            ("random forest (peer)", RandomForestClassifier(**FOREST), filled),
             ("boosted, calibrated", calibrated, table),
         ):
             methods[name] = fit(name, model, X, copies=False)
