@@ -30,6 +30,7 @@ TREES: dict[str, Any] = {
     "n_estimators": 200, "learning_rate": 0.05, "max_leaves": 12, "min_samples_leaf": 8,
     "max_features": 0.2,
 }  # fmt: skip
+FOREST: dict[str, Any] = {"n_estimators": 300, "max_features": 0.2}
 NETWORK: dict[str, Any] = {
     "hidden_size": 32, "n_layers": 3, "time_column": None, "max_epochs": 25,
     "learning_rate": 4e-3, "schedule": "cosine", "early_stopping": False, "dropout": 0.3,
@@ -44,7 +45,8 @@ class LightCurveClassifier:
     ----------
     model : classifier of the zoo, optional
         Unfitted. Where it is not given: `BDTClassifier` for features, `SequenceClassifier`
-        (convolutions) for folds, and both in a `HybridClassifier` for "hybrid".
+        (convolutions) for folds, and both with a `ForestClassifier` in a `HybridClassifier` for
+        "hybrid".
     inputs : {"features", "folds", "hybrid"}
         What the model reads: `extract_features`, `extract_phase_curves`, `extract_hybrid`.
     period_options : mapping, optional
@@ -150,7 +152,13 @@ class LightCurveClassifier:
         return model.set_params(**dict.fromkeys(named, shape)) if shape else model
 
     def _make_usual(self) -> Any:
-        from ..models import BDTClassifier, DeepEnsemble, HybridClassifier, SequenceClassifier
+        from ..models import (
+            BDTClassifier,
+            DeepEnsemble,
+            ForestClassifier,
+            HybridClassifier,
+            SequenceClassifier,
+        )
 
         seed = self.random_state
         trees = BDTClassifier(**TREES, random_state=seed)
@@ -159,7 +167,11 @@ class LightCurveClassifier:
             return trees
         if self.inputs == "folds":
             return network
-        members = [("trees", trees), ("network", DeepEnsemble(network, n_members=2))]
+        members = [
+            ("trees", trees),
+            ("forest", ForestClassifier(**FOREST, random_state=seed)),
+            ("network", DeepEnsemble(network, n_members=2)),
+        ]
         return HybridClassifier(members, n_splits=3, random_state=seed)
 
     def predict(self, curves: LightCurves, *, periods: Table | None = None) -> QTable:

@@ -14,6 +14,7 @@ from astropy.table import Table
 from astroml_kit.lightcurves import (
     LightCurveClassifier,
     LightCurves,
+    classifier,
     find_periods,
     map_lightcurves,
     read_lightcurves,
@@ -217,3 +218,13 @@ def test_real_variables_are_told_apart():
     model = make("features").fit(some.select(~test), label="class_code")
     table = model.predict(some.select(test))
     assert np.mean(table["class"] == kinds[chosen][test]) > 0.85
+
+
+def test_usual_hybrid_has_trees_forest_and_networks(known, monkeypatch):
+    monkeypatch.setitem(classifier.NETWORK, "max_epochs", 1)
+    curves, periods = known
+    model = LightCurveClassifier(inputs="hybrid", random_state=1)
+    model.fit(curves, label="label", periods=periods)
+    names = [type(one).__name__ for one in model.model_.models_]
+    assert names == ["BDTClassifier", "ForestClassifier", "DeepEnsemble"]
+    assert set(model.predict(curves, periods=periods)["class"]) == set(KINDS)
