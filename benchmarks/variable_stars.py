@@ -1,6 +1,6 @@
 """Classes of variable stars with all labels: trees, networks on folds, and all of them in one.
 
-    python benchmarks/variable_stars.py --dataset asas --cache /tmp/stars      # everything
+    python benchmarks/variable_stars.py --dataset asas --cache FOLDER          # everything
     python benchmarks/variable_stars.py --dataset debosscher --parts trees hybrid
 
 Five folds by object (ASAS) or position (Debosscher, classes of 50 and more); mean and spread over
