@@ -22,6 +22,7 @@ from astroml_kit.lightcurves import (
     read_lightcurves,
 )
 from astroml_kit.lightcurves._periods import power as power_of_grids
+from astroml_kit.lightcurves._periods.arbitration import _name_aliases
 from astroml_kit.lightcurves._periods.harmonics import fit_harmonics, measure_dispersion
 from astroml_kit.lightcurves._periods.series import prepare_series, split_epochs
 
@@ -185,6 +186,14 @@ def test_aliases_are_named():
     assert found["period"][0].value == pytest.approx(6.2, rel=1e-3)
     assert "half" in found["alias"].tolist()
     assert find_periods(observe(1.0, n=300), n_candidates=1)["alias"][0] == "day"
+
+
+@pytest.mark.parametrize("apart", [1, 1.0027379, 2, 2.0027379, 2.0054758])
+def test_every_sum_of_days_names_its_alias(apart):
+    best = 1 / 0.5539
+    assert _name_aliases(np.array([best, best + apart]), 2 / 3000) == ["", "day"]
+    assert _name_aliases(np.array([best, apart - best]), 2 / 3000)[1] == "day"
+    assert _name_aliases(np.array([best, best + apart + 0.01]), 2 / 3000) == ["", ""]
 
 
 def test_short_eclipses_are_not_taken_for_outliers():

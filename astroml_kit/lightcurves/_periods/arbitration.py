@@ -11,6 +11,7 @@ from .power import Grid, compute_pooled_power
 from .series import COMMON, Series
 
 SIDEREAL = 1.002737909  # sidereal days in a day
+DAYS = (1.0, SIDEREAL, 2.0, 1 + SIDEREAL, 2 * SIDEREAL)  # cycles that nights add or take away
 YEAR = 365.25
 N_TERMS = 8
 FINALISTS = 8
@@ -137,7 +138,7 @@ def _name_aliases(frequency: np.ndarray, width: float) -> list[str]:
             names.append("day" if min(abs(one - w) for w in whole) < width else "")
             continue
         apart = [abs(one - best), one + best]
-        if any(abs(a - k * day) < width for a in apart for day in (1, SIDEREAL) for k in (1, 2)):
+        if any(abs(a - day) < width for a in apart for day in DAYS):
             names.append("day")
         elif abs(one - 2 * best) < width:
             names.append("half")
