@@ -1,0 +1,135 @@
+"""The gate: stamps from files of many kinds, all at once or in batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from .._validation import check_choice, check_real
+from ._stamp_files import ReadOptions, iter_batches, list_source
+from .stamps import Stamps
+
+PathLike = str | os.PathLike[str]
+
+
+def read_stamps(
+    path: PathLike,
+    *,
+    labels: Any = None,
+    id_column: str | None = None,
+    label_column: str | None = None,
+    bands: Sequence[str] = (),
+    color: str = "keep",
+    shape: tuple[int, int] | None = None,
+    dtype: str = "float32",
+    bad: str = "raise",
+) -> Stamps:
+    """Read stamps: a folder or zip of PNG and JPEG, or an NPZ file.
+
+    Parameters
+    ----------
+    path : path-like
+    labels : path-like, Table or "folder", optional
+        CSV file or table with one row per image; all its columns go to the table of the stamps.
+        "folder": the label of a stamp is the name of the folder that it lies in.
+    id_column, label_column : str, optional
+        Columns of ``labels``; without them, those called id, objid, name or the like, and label,
+        class or the like. The id of a picture is the name of its file without ending.
+    bands : sequence of str
+        Names of the planes.
+    color : {"keep", "gray", "rgb"}
+        Planes of pictures: as they are, their luminance, or three of them in any case.
+    shape : (int, int), optional
+        Rows and columns to cut or to pad with masked pixels to, about the centre, where the
+        images are of several sizes.
+    dtype : {"float32", "uint8"}
+        "uint8" keeps 8-bit pictures as they are, in a quarter of the memory.
+    bad : {"raise", "skip"}
+        What to do about a damaged member: refuse them all, or leave it out and count it.
+
+    Returns
+    -------
+    Stamps
+        ``meta`` has ``skipped`` (name and reason of what was left out), ``not_images`` (files of
+        other kinds), ``labels_without_image`` and ``images_without_label``. Row 0 is the top of a
+        picture: ``meta["first_row"]``.
+
+    Raises
+    ------
+    ValueError
+        For an empty folder, images of several sizes or numbers of bands, ids that repeat, and for
+        a zip whose names lead out of it or that unpacks to far more than it holds.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "stamps.npz"
+    ...     np.savez(file, images=np.ones((3, 8, 8)), labels=[0, 1, 0])
+    ...     print(read_stamps(file))
+    Stamps: 3 of 1 x 8 x 8, 0 pixels masked, 3 labelled, without WCS
+    """
+    options = _check_options(bands, color, shape, dtype, bad)
+    source = list_source(Path(path), labels, id_column, label_column)
+    (stamps,) = iter_batches(source, options, batch_size=None)
+    return stamps
+
+
+def iter_stamps(
+    path: PathLike,
+    *,
+    batch_size: int,
+    labels: Any = None,
+    id_column: str | None = None,
+    label_column: str | None = None,
+    bands: Sequence[str] = (),
+    color: str = "keep",
+    shape: tuple[int, int] | None = None,
+    dtype: str = "float32",
+    bad: str = "raise",
+) -> Iterator[Stamps]:
+    """Read stamps in batches, so that a collection of any size passes through memory.
+
+    Parameters
+    ----------
+    path : path-like
+    batch_size : int
+        Stamps per batch; fewer in the last, and where bad ones are skipped.
+    labels, id_column, label_column, bands, color, shape, dtype, bad
+        As in `read_stamps`.
+
+    Yields
+    ------
+    Stamps
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "stamps.npz"
+    ...     np.savez(file, images=np.ones((3, 8, 8)))
+    ...     [len(batch) for batch in iter_stamps(file, batch_size=2)]
+    [2, 1]
+    """
+    options = _check_options(bands, color, shape, dtype, bad)
+    size = int(check_real("batch_size", batch_size, at_least=1))
+    source = list_source(Path(path), labels, id_column, label_column)
+    return iter_batches(source, options, batch_size=size)
+
+
+def _check_options(
+    bands: Sequence[str], color: str, shape: tuple[int, int] | None, dtype: str, bad: str
+) -> ReadOptions:
+    check_choice("color", color, ("keep", "gray", "rgb"))
+    check_choice("dtype", dtype, ("float32", "uint8"))
+    check_choice("bad", bad, ("raise", "skip"))
+    if shape is not None:
+        sides = check_real("shape", shape, at_least=1)
+        if sides.shape != (2,):
+            raise ValueError(f"shape must be (rows, columns), got {shape}.")
+        shape = (int(sides[0]), int(sides[1]))
+    return ReadOptions(tuple(bands), color, shape, dtype, bad == "skip")
