@@ -25,6 +25,7 @@ from ._network_inputs import STRETCHES, ImageScaler, Scaler
 if TYPE_CHECKING:
     import torch
 
+SYMMETRIES = {"none": 1, "turns": 4, "dihedral": 8}  # orientations of an image
 AUGMENTATIONS = ("flip", "noise", "rotate", "rotate90", "shift", "stretch")
 MOST_BLOCKS, MOST_SIDE, MOST_WIDTH = 12, 2**14, 2**16
 HEAD_SIZE = 16  # of an attention head; the width of a small transformer is a multiple
@@ -64,6 +65,7 @@ class ImageInputs:
     stretch: str
     augment: tuple[str, ...]
     augment_strength: float
+    symmetry: str
     activation: str
 
     image_shape_: tuple[int, ...]
@@ -84,6 +86,7 @@ class ImageInputs:
         for kind in self.augment:
             check_choice("augment", kind, AUGMENTATIONS)
         check_real("augment_strength", self.augment_strength, at_least=0, at_most=10)
+        check_choice("symmetry", self.symmetry, tuple(SYMMETRIES))
         widths, rule = self.channels, f"1 to {MOST_BLOCKS} whole numbers from 1 to {MOST_WIDTH}"
         if not isinstance(widths, tuple | list) or not 1 <= len(widths) <= MOST_BLOCKS:
             raise invalid("channels", rule, widths)
@@ -109,6 +112,7 @@ class ImageInputs:
         images = check_images(X)
         self.image_shape_ = tuple(int(n) for n in images.shape[1:])
         self.n_features_in_ = int(np.prod(self.image_shape_))
+        self._check_symmetry()
         self._scaling = "data"
         if self._spec is None:
             self._check_sides()
@@ -122,6 +126,19 @@ class ImageInputs:
         if self.scaling == "checkpoint" or (self.scaling == "auto" and fits and eight_bit):
             self._scaling = "checkpoint"
         return images
+
+    def _count_orientations(self) -> int:
+        """In how many orientations an image is looked at."""
+        return SYMMETRIES[self.symmetry]
+
+    def _check_symmetry(self) -> None:
+        height, width = self.image_shape_[1:]
+        if height != width and self._count_orientations() > 1:
+            raise ValueError(
+                f"symmetry must be 'none' (and turns 1) for images that are not square, got "
+                f"{self._count_orientations()} orientations of {height} x {width}. "
+                "Cut squares out of them."
+            )
 
     def _check_sides(self) -> None:
         smallest = 2 ** len(self.channels) if self.backbone == "cnn" else 2
@@ -251,6 +268,7 @@ class ImageInputs:
         if len(shape) != 3 or not sizes or np.prod(shape) != self.n_features_in_:
             raise ValueError("image_shape must be channels, height and width")
         self.image_shape_ = shape
+        self._check_symmetry()
         self._scaling = check_choice("scaling", state["scaling"], SCALINGS[1:])
         entry = state["backbone"]
         self._spec = None if entry is None else BackboneSpec.from_dict(entry)

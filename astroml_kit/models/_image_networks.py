@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -239,12 +239,33 @@ class Head(nn.Module):
         return self.layers((features - self.centre) / self.spread if self.scales else features)
 
 
-class ImageNetwork(nn.Module):
-    """Backbone and head. What is not trained stays in evaluation mode while the rest learns."""
+def iter_orientations(images: torch.Tensor, n: int) -> Iterator[torch.Tensor]:
+    """Square images in 4 quarter turns, or in 8 orientations with those of the mirror image."""
+    for k in range(n):
+        turned = torch.rot90(images, k, (2, 3)) if k % 4 else images
+        yield turned.flip(3) if k >= 4 else turned
 
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+
+class ImageNetwork(nn.Module):
+    """Backbone and head. What is not trained stays in evaluation mode while the rest learns.
+
+    With several ``orientations`` the head is given the mean of the features that an image has in
+    each of them, which is the same whichever of them comes in (Dieleman et al. 2015,
+    doi:10.1093/mnras/stv632). While it learns so only if ``pools_training``: the features of one
+    orientation drawn at random have the same mean.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        *,
+        orientations: int = 1,
+        pools_training: bool = False,
+    ) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head
+        self.orientations, self.pools_training = orientations, pools_training
         self._learning: tuple[nn.Module, ...] | None = None
 
     def freeze(self, *, but: Sequence[nn.Module]) -> None:
@@ -265,7 +286,11 @@ class ImageNetwork(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Score images of shape (n, n_channels, height, width)."""
-        return self.head(self.backbone(images))
+        n = 1 if self.training and not self.pools_training else self.orientations
+        if n == 1:
+            return self.head(self.backbone(images))
+        total = sum(self.backbone(view) for view in iter_orientations(images, n))
+        return self.head(total / n)
 
 
 class ViewsNetwork(nn.Module):

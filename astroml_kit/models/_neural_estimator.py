@@ -137,6 +137,10 @@ class NeuralEstimator(Carded, BaseEstimator):
         """Return the network to keep, where only a part of it was trained."""
         return network
 
+    def _get_scorer(self) -> torch.nn.Module:
+        """Return the network that scores."""
+        return self.module_
+
     def _list_origins(self) -> dict[str, Any]:
         """Return what else the outcome of a training depends on, for its checkpoint."""
         return {}
@@ -282,7 +286,7 @@ class NeuralEstimator(Carded, BaseEstimator):
         """Return the outputs of the network for checked rows, shape (n_samples, n_outputs)."""
         chunks = (X[start : start + self._chunk] for start in range(0, len(X), self._chunk))
         parts = [
-            self._apply(self.module_, self._transform_inputs(rows), dtype=self._dtype)
+            self._apply(self._get_scorer(), self._transform_inputs(rows), dtype=self._dtype)
             for rows in chunks
         ]
         return np.concatenate(parts)

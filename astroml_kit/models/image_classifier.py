@@ -70,6 +70,13 @@ class ImageClassifier(ImageInputs, NetworkClassifier):
         the direction in which spirals wind. Empty by default.
     augment_strength : float
         Multiplies those percentages.
+    symmetry : {"none", "turns", "dihedral"}
+        What changes no prediction: "turns" by quarters (4 orientations; handedness still counts),
+        or these and mirror images, "dihedral" (8). The features of an image are averaged over its
+        orientations, which takes as many times longer; square images only.
+    pool_training : bool
+        Average in training as well, instead of drawing one orientation per image and step, which
+        costs no more than without ``symmetry``.
     activation, dropout, l1, l2, optimizer, momentum, learning_rate, schedule, schedule_epochs, \
 schedule_factor, clip_norm, batch_size, max_epochs, early_stopping, validation_fraction, \
 n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress, random_state
@@ -133,6 +140,8 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
         stretch: str = "asinh",
         augment: tuple[str, ...] = (),
         augment_strength: float = 1.0,
+        symmetry: str = "none",
+        pool_training: bool = False,
         activation: str = "relu",
         dropout: float = 0.0,
         l1: float = 0.0,
@@ -171,6 +180,8 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
         self.stretch = stretch
         self.augment = augment
         self.augment_strength = augment_strength
+        self.symmetry = symmetry
+        self.pool_training = pool_training
         self.activation = activation
         self.dropout = dropout
         self.l1 = l1
@@ -206,6 +217,7 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
         self._check_image_parameters()
         check_choice("head", self.head, HEADS)
         check_choice("train", self.train, TRAINED)
+        check_choice("pool_training", self.pool_training, (True, False))
         check_real("last_blocks", self.last_blocks, at_least=1, next_step="Give a whole number.")
         check_real("backbone_rate", self.backbone_rate, above=0, at_most=1)
         if self.train in ("head", "last-blocks") and not is_pretrained(self.backbone):
@@ -282,19 +294,33 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
         return self._embed(inputs) if self._trains_head_only() else inputs
 
     def _embed(self, inputs: np.ndarray) -> np.ndarray:
-        return self._apply(self._frozen, inputs, dtype=self._choose_dtype(self.device))
+        return self._apply(self._join_features(), inputs, dtype=self._choose_dtype(self.device))
+
+    def _join_features(self) -> torch.nn.Module:
+        """The frozen backbone with its features averaged over the orientations."""
+        import torch
+
+        return self._join(self._frozen, torch.nn.Identity()).eval()
+
+    def _list_views(self) -> tuple[str, ...]:
+        """Changes of the training images: those asked for, and one orientation at random."""
+        drawn = {"turns": ("rotate90",), "dihedral": ("rotate90", "flip")}.get(self.symmetry, ())
+        if self.pool_training or (self._trains_head_only() and not self.augment):
+            drawn = ()
+        return (*self.augment, *(kind for kind in drawn if kind not in self.augment))
 
     def _make_augment(self) -> Any:
-        if not self.augment:
+        if not self._list_views():
             return None
         from ._augmentation import Augmenter
         from ._image_networks import EmbeddedViews
         from ._training import find_device
 
-        views = Augmenter(self.augment, strength=float(self.augment_strength))
+        views = Augmenter(self._list_views(), strength=float(self.augment_strength))
         if not self._trains_head_only():
             return views
-        return EmbeddedViews(views, self._frozen, find_device(self.device))
+        backbone = self._join_features() if self.pool_training else self._frozen
+        return EmbeddedViews(views, backbone, find_device(self.device))
 
     def _build_head(self, width: int) -> Any:
         from ._image_networks import Head
@@ -309,13 +335,21 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
         )
 
     def _build_network(self) -> torch.nn.Module:
+        backbone = self._build_backbone()
+        return self._join(backbone, self._build_head(backbone.width))
+
+    def _join(self, backbone: torch.nn.Module, head: torch.nn.Module) -> Any:
         from ._image_networks import ImageNetwork
 
-        backbone = self._build_backbone()
-        return ImageNetwork(backbone, self._build_head(backbone.width))
+        return ImageNetwork(
+            backbone,
+            head,
+            orientations=self._count_orientations(),
+            pools_training=bool(self.pool_training),
+        )
 
     def _draw_network(self) -> torch.nn.Module:
-        from ._image_networks import ImageNetwork, SmallViT
+        from ._image_networks import SmallViT
         from ._networks import draw_weights
 
         if self._frozen is None or self._measured is None:
@@ -329,14 +363,12 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
         head.measure(self._measured)
         if self._trains_head_only():
             return head
-        network = ImageNetwork(self._frozen, head)
+        network = self._join(self._frozen, head)
         network.freeze(but=self._frozen.choose_parts(self.last_blocks, self.train))
         return network
 
     def _complete_network(self, network: torch.nn.Module) -> torch.nn.Module:
-        from ._image_networks import ImageNetwork
-
-        return ImageNetwork(self._frozen, network) if self._trains_head_only() else network
+        return self._join(self._frozen, network) if self._trains_head_only() else network
 
     def _get_fitted(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         state, weights = super()._get_fitted()

@@ -46,9 +46,12 @@ class ImageEmbedder(
         "flip" the features tell an image from its mirror image.
     augment_strength : float
         As for `ImageClassifier`.
+    symmetry : {"none", "turns", "dihedral"}
+        The mean of the features over the four quarter turns of an image, or over these and those
+        of its mirror image: it takes four or eight times longer, and the features are the same
+        whichever of them is given. Square images only.
     turns : {1, 4}
-        With 4, the mean over the four quarter turns of an image: it costs four times as much, and
-        the features are the same whichever of them is given. Square images only.
+        4 is another word for ``symmetry="turns"``.
     learning_rate, l2, batch_size, max_epochs, precision, device, n_jobs, checkpoint, progress, \
 random_state
         As for `NeuralClassifier`; the learning rate falls along a cosine. A larger batch tells
@@ -113,6 +116,7 @@ random_state
         stretch: str = "asinh",
         augment: tuple[str, ...] = ("rotate", "shift", "stretch", "noise"),
         augment_strength: float = 1.0,
+        symmetry: str = "none",
         turns: int = 1,
         activation: str = "relu",
         l2: float = 1e-4,
@@ -137,6 +141,7 @@ random_state
         self.stretch = stretch
         self.augment = augment
         self.augment_strength = augment_strength
+        self.symmetry = symmetry
         self.turns = turns
         self.activation = activation
         self.l2 = l2
@@ -161,6 +166,8 @@ random_state
         super()._check_parameters()
         self._check_image_parameters()
         check_choice("turns", self.turns, (1, 4))
+        if self.turns == 4 and self.symmetry == "dihedral":
+            raise ValueError("turns must be 1 with symmetry='dihedral', which has them, got 4.")
 
     def fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None
@@ -192,7 +199,6 @@ random_state
         try:
             self._read, self._weights_digest = self._read_backbone(), None
             images = self._store_images(X.X if isinstance(X, Samples) else X)
-            self._check_turns()
             if self._read is None:
                 self._fit_views(images)
             else:
@@ -217,11 +223,8 @@ random_state
         self.n_outputs_ = self._count_features()
         self._train(images, np.zeros((len(images), 1)), None, None, kind="contrastive")
 
-    def _check_turns(self) -> None:
-        if self.turns == 4 and self.image_shape_[1] != self.image_shape_[2]:
-            raise ValueError(
-                f"turns must be 1 for images that are not square, got 4 for {self.image_shape_}."
-            )
+    def _count_orientations(self) -> int:
+        return max(int(self.turns), super()._count_orientations())
 
     def transform(self, X: Any) -> np.ndarray:
         """Embed images.
@@ -252,10 +255,15 @@ random_state
         return np.array(found, dtype=np.float32).reshape(len(images), self.n_outputs_)
 
     def _embed(self, images: np.ndarray) -> np.ndarray:
-        total = self._run(images)
-        for k in range(1, self.turns):
-            total += self._run(np.rot90(images, k, (2, 3)))
-        return (total / self.turns).astype(np.float32)
+        return self._run(images).astype(np.float32)
+
+    def _get_scorer(self) -> torch.nn.Module:
+        import torch
+
+        from ._image_networks import ImageNetwork
+
+        orientations = self._count_orientations()
+        return ImageNetwork(self.module_, torch.nn.Identity(), orientations=orientations)
 
     def _identify(self) -> str:
         """sha256 of all that the features of an image depend on."""
@@ -264,8 +272,9 @@ random_state
             for data in self._get_fitted()[1].values():
                 digest.update(data)
             self._weights_digest = digest.hexdigest()
-        names = ("stretch", "turns", "activation", "patch_size", "width", "depth", "channels")
+        names = ("stretch", "activation", "patch_size", "width", "depth", "channels")
         known = {name: getattr(self, name) for name in names} | self._describe_images()
+        known["turns"] = self._count_orientations()
         known |= {"weights": self._weights_digest, "dtype": self._dtype}
         return hashlib.sha256(json.dumps(known, sort_keys=True, default=repr).encode()).hexdigest()
 
@@ -323,5 +332,4 @@ random_state
 
     def _set_fitted(self, state: Mapping[str, Any], weights: Mapping[str, bytes]) -> None:
         self._restore_images(state)
-        self._check_turns()
         super()._set_fitted(state, weights)
