@@ -18,6 +18,7 @@ FLOORS = {
     "_validation": 0,
     "_registry": 0,
     "_terminal": 0,
+    "_tev_sources": 1,
     "significance": 1,
     "samples": 1,
     "datasets": 1,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 
-from .._registry import find_catalogs
+from .._tev_sources import list_tev_sources
 from ._regions import to_angle
 
 # 95 % of a Gaussian lies within 2.45 sigma, of a shell within its radius.
@@ -15,7 +14,7 @@ _REACH = {"gauss": 2.45}
 
 
 def read_known_sources(*, margin: u.Quantity = 0.2 * u.deg) -> QTable:
-    """Read the 166 TeV sources of gamma-cat with the circle that each should be excluded with.
+    """Read the known TeV sources with the circle that each should be excluded with.
 
     Parameters
     ----------
@@ -31,8 +30,8 @@ def read_known_sources(*, margin: u.Quantity = 0.2 * u.deg) -> QTable:
 
     Notes
     -----
-    Source: gamma-cat, https://github.com/gammapy/gamma-cat (BSD-3-Clause), which closed in 2018;
-    younger sources are not in it.
+    Those of `astroml_kit.catalogs.list_tev_sources`, which has their classes and spectra and says
+    where they are from.
 
     Examples
     --------
@@ -42,14 +41,15 @@ def read_known_sources(*, margin: u.Quantity = 0.2 * u.deg) -> QTable:
     [0.7] deg
     """
     free = to_angle("margin", margin, positive=False)
-    path = find_catalogs() / "tev_sources.ecsv"
-    raw = QTable.read(path, format="ascii.ecsv")
-    reach = np.array([_REACH.get(kind, 1.0) for kind in raw["morphology"]])
+    raw = list_tev_sources()
+    extension = raw["extension"].filled(0)
+    shape = [str(kind) or "unknown" for kind in raw["morphology"].filled("")]
+    reach = np.array([_REACH.get(kind, 1.0) for kind in shape])
     table = QTable(meta=dict(raw.meta))
     table["name"] = raw["name"]
-    table["position"] = SkyCoord(raw["ra"], raw["dec"], frame="icrs")
-    table["extension"] = raw["extension"]
-    table["morphology"] = raw["morphology"]
-    table["reference"] = raw["reference"].filled("")
-    table["exclusion_radius"] = np.rad2deg(free) * u.deg + reach * raw["extension"]
+    table["position"] = raw["coord"]
+    table["extension"] = extension
+    table["morphology"] = shape
+    table["reference"] = raw["reference"]
+    table["exclusion_radius"] = np.rad2deg(free) * u.deg + reach * extension
     return table

@@ -295,7 +295,7 @@ def test_no_rotation_is_a_typed_answer():
 
 def test_known_sources_are_positions_with_a_circle():
     sources = read_known_sources()
-    assert len(sources) == 166
+    assert len(sources) == 176
     assert "BSD-3" in sources.meta["licence"]
     row = sources[sources["name"] == "MSH 15-52"][0]
     # 0.107 deg Gaussian, Aharonian et al. 2005, A&A 435, L17
