@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import Table
 from joblib import effective_n_jobs
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._validation import check_choice, check_real
+from .._validation import check_choice, check_real, invalid
 from ._frechet import frechet_distance
 from ._neural_estimator import NeuralEstimator
 from ._rows import unpack_unlabelled
@@ -280,6 +280,20 @@ class GAN(RowsOrImages, NeuralEstimator):
         check_is_fitted(self)
         check_real("n_samples", n_samples, at_least=1, next_step="Give a whole number.")
         return self._restore_inputs(self._generate(int(n_samples), random_state))
+
+    def inverse_transform(self, Z: Any) -> np.ndarray:
+        """Generate from given random numbers, in the form and units of the training data.
+
+        Parameters
+        ----------
+        Z : array_like, shape (n_samples, n_latent)
+            Draws of the standard normal, or points between them: see `interpolate_latent`.
+        """
+        check_is_fitted(self)
+        latent = check_array(Z, dtype=np.float64)
+        if latent.shape[1] != self.n_latent:
+            raise invalid("Z", f"an array with {self.n_latent} columns", latent.shape)
+        return self._restore_inputs(self._apply(self.module_, latent, dtype=self._dtype))
 
     def _generate(self, n_samples: int, random_state: Any) -> np.ndarray:
         """Return flat rows of standardised data."""
