@@ -1,5 +1,6 @@
 """Sky images: read with mask and WCS, cut out, stretched, measured and searched."""
 
+from .cutouts import extract_stamps
 from .image import SkyImage
 from .io import iter_stamps, read_image, read_stamps
 from .lenses import deflect_sis, simulate_lenses
@@ -10,6 +11,7 @@ __all__ = [
     "SkyImage",
     "Stamps",
     "deflect_sis",
+    "extract_stamps",
     "iter_stamps",
     "read_image",
     "read_stamps",

@@ -1,4 +1,4 @@
-"""The gate: stamps from files of many kinds, all at once or in batches."""
+"""The gate: images and stamps from files of many kinds, whole, in part or in batches."""
 
 from __future__ import annotations
 
@@ -8,10 +8,83 @@ from pathlib import Path
 from typing import Any
 
 from .._validation import check_choice, check_real
+from ._image_files import read_path
 from ._stamp_files import ReadOptions, iter_batches, list_source
+from .image import SkyImage
 from .stamps import Stamps
 
 PathLike = str | os.PathLike[str]
+
+
+def read_image(
+    path: PathLike,
+    *,
+    hdu: int | str | None = None,
+    section: Any = None,
+    bands: Sequence[str] = (),
+    bad_bits: int | None = None,
+    weight: str = "relative",
+) -> SkyImage:
+    """Read an image of the sky: FITS, NPZ, PNG or JPEG, as its first bytes say.
+
+    FITS may be gzipped, bzipped or compressed by tiles (fpack), of one extension or many, a cube,
+    of integers with BSCALE, BZERO and BLANK. Extensions of the same size are read along by their
+    names: MASK, DQ or FLAGS; ERR, SIGMA, RMS, VAR or IVAR; WHT or WEIGHT; and PSF.
+
+    Parameters
+    ----------
+    path : path-like
+    hdu : int or str, optional
+        Extension of a FITS file by number or name; the first image without it, of those that are
+        not a mask or the like.
+    section : (rows, columns), optional
+        Each (start, stop) or a slice. Nothing else is read of a FITS file that is not compressed
+        as a whole, and its WCS is shifted.
+    bands : sequence of str
+        Names of the planes; without it the FILTER of a FITS image of one plane, or red, green and
+        blue of a picture.
+    bad_bits : int, optional
+        Which bits of an integer mask are bad; any without it.
+    weight : {"relative", "inverse_variance"}
+        What WHT or WEIGHT is. Pixels of weight 0 are masked in either case; relative weights
+        are kept in ``meta["weight"]``, the others become uncertainty.
+
+    Returns
+    -------
+    SkyImage
+        Native floats; what is BLANK or not finite is masked. Axes of a cube before the last two
+        are laid out as bands. ``meta`` has ``hdu``, ``others`` (the other extensions),
+        ``read_as`` (what became mask, uncertainty or PSF), ``first_row`` ("bottom" as FITS has
+        it, "top" in a picture), ``header``, ``unknown_unit`` (a BUNIT that is no unit) and
+        ``wcs_error`` (why there is no WCS where the header has one).
+
+    Raises
+    ------
+    ValueError
+        For what is not an image, is damaged or cut short, and for a section outside of it.
+    OSError
+        When the path is not there.
+
+    References
+    ----------
+    FITS 4.0 and its compression by tiles: Pence et al. 2010, doi:10.1051/0004-6361/201015362.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "sky.fits"
+    ...     fits.writeto(file, np.arange(20.0).reshape(4, 5), fits.Header({"BUNIT": "nJy"}))
+    ...     image = read_image(file, section=((1, 3), (2, 5)))
+    >>> image.data.tolist(), str(image.unit)
+    ([[7.0, 8.0, 9.0], [12.0, 13.0, 14.0]], 'nJy')
+    """
+    check_choice("weight", weight, ("relative", "inverse_variance"))
+    return read_path(
+        Path(path), hdu=hdu, section=section, bands=tuple(bands), bad_bits=bad_bits, weight=weight
+    )
 
 
 def read_stamps(

@@ -14,7 +14,8 @@ from astropy.wcs import WCS
 
 from .._validation import check_columns, check_real, check_same_length, invalid
 from ..samples import Samples
-from ._parity import find_parity
+from ._parity import measure_determinant, name_parity
+from ._stamp_wcs import StampWCS
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +93,10 @@ class Stamps:
         """Return the stamps at ``rows``: a number, a slice, a boolean mask or indices."""
         rows = self._to_rows(rows)
         wcs = self.wcs
-        if wcs is not None and not isinstance(rows, slice):
-            wcs = tuple(wcs[row] for row in np.arange(len(self))[rows])
+        if isinstance(wcs, StampWCS):
+            wcs = wcs.take(rows)
         elif wcs is not None:
-            wcs = wcs[rows]
+            wcs = tuple(wcs[row] for row in np.arange(len(self))[rows])
         return replace(
             self,
             images=self.images[rows],
@@ -121,8 +122,7 @@ class Stamps:
         """Side of a pixel [arcsec], square root of its area; NaN where there is no WCS."""
         if self.wcs is None:
             return np.full(len(self), np.nan) * u.arcsec
-        areas = [np.nan if w is None else _measure_area(w) for w in self.wcs]
-        return np.sqrt(np.array(areas, dtype=float)) * u.arcsec
+        return np.sqrt(np.abs(self._measure_determinants())) * 3600 * u.arcsec
 
     @property
     def parity(self) -> np.ndarray:
@@ -133,7 +133,7 @@ class Stamps:
         """
         if self.wcs is None:
             return np.full(len(self), "", dtype="<U6")
-        return np.array(["" if w is None else find_parity(w) for w in self.wcs], dtype="<U6")
+        return np.array([name_parity(value) for value in self._measure_determinants()])
 
     def to_samples(
         self, label: str | None = None, group: str | None = "id", fill: float = 0.0
@@ -181,6 +181,13 @@ class Stamps:
                   "unlabelled": n_missing, "bands": self.bands},
         )  # fmt: skip
 
+    def _measure_determinants(self) -> np.ndarray:
+        """Of the matrix of each WCS [deg2]; NaN where there is none."""
+        assert self.wcs is not None  # the caller knows
+        if isinstance(self.wcs, StampWCS):
+            return self.wcs.measure_determinants()
+        return np.array([np.nan if w is None else measure_determinant(w) for w in self.wcs])
+
     def _to_rows(self, rows: Any) -> Any:
         if isinstance(rows, slice):
             return rows
@@ -209,10 +216,6 @@ def _complete_mask(images: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     if bad is None:
         return np.broadcast_to(np.False_, images.shape) if mask is None else mask
     return bad if mask is None else bad | mask
-
-
-def _measure_area(wcs: WCS) -> float:
-    return float(wcs.proj_plane_pixel_area().to_value("arcsec2"))
 
 
 def _fill_labels(column: Any) -> tuple[np.ndarray, int]:
