@@ -174,7 +174,7 @@ def resample(
             )
             good = np.logical_and(inside, share < TOUCHED)
         masked = 2 * good.sum(axis=-1) < points.shape[3]
-        filled = np.where(bad, 0, plane) if bad.any() else plane
+        filled = _fill_bad(plane, bad, order)
 
         value = _average(filled, where, good, order) * factor[:, None, None]
         stack.images[rows, band] = np.where(masked, np.nan, value)
@@ -185,6 +185,18 @@ def resample(
             variance = _average(squared, where, good, min(order, 1))
             error = np.sqrt(variance) * (factor * noise)[:, None, None]
             stack.need_uncertainty()[rows, band] = np.where(masked, np.nan, error)
+
+
+def _fill_bad(plane: np.ndarray, bad: np.ndarray, order: int) -> np.ndarray:
+    """Finite everywhere; a spline, which feels what is far away, gets the nearest good pixel."""
+    if not bad.any() or bad.all():
+        return np.where(bad, 0, plane) if bad.any() else plane
+    if order < 3:
+        return np.where(bad, 0, plane)
+    from scipy.ndimage import distance_transform_edt
+
+    nearest = distance_transform_edt(bad, return_distances=False, return_indices=True)
+    return plane[tuple(nearest)]
 
 
 def _average(values: np.ndarray, where: np.ndarray, good: np.ndarray, order: int) -> np.ndarray:
