@@ -17,6 +17,9 @@ ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
 MOST_POINTS = 2**20  # interpolated at a time
 TOUCHED = 1e-6  # share of a bad pixel that spoils a point
 STEP = 0.5  # pixels, for the derivatives of a WCS
+NODES = -np.cos(np.pi * np.arange(6) / 5)  # Chebyshev's, from edge to edge of a stamp
+PROBES = np.array([[0.4, -0.9], [-0.6, 0.55]])  # where the polynomials are tried
+TOLERANCE = 1e-3  # pixels
 
 
 @dataclass
@@ -134,17 +137,47 @@ def find_points(
     return flat.reshape(*longitude.shape, 2)
 
 
-def make_offsets(side: int, n_fine: int) -> np.ndarray:
-    """Columns and rows from the centre of a stamp, ``n_fine`` squared points to a pixel.
+def find_grids(
+    wcs: WCS, centers: np.ndarray, matrices: np.ndarray, side: int, n_fine: int
+) -> np.ndarray:
+    """Pixels of an image where those of stamps lie, ``n_fine`` squared points to a pixel.
 
-    Shape (side, side, n_fine squared, 2).
+    Shape (n, side, side, n_fine squared, 2). Within a stamp they are smooth: polynomials through
+    a few exact points give them, and two more exact points tell where that is not good enough.
     """
-    pixel = np.arange(side) - (side - 1) / 2
-    fine = (np.arange(n_fine) + 0.5) / n_fine - 0.5
-    x = pixel[None, :, None, None] + fine[None, None, None, :]
-    y = pixel[:, None, None, None] + fine[None, None, :, None]
-    x, y = np.broadcast_arrays(x, y)
-    return np.stack([x, y], axis=-1).reshape(side, side, n_fine**2, 2)
+    line = (np.arange(side * n_fine) + 0.5) / n_fine - side / 2
+    tables = (wcs.cpdis1, wcs.cpdis2, wcs.det2im1, wcs.det2im2)
+    if len(line) <= 2 * len(NODES) or any(table is not None for table in tables):
+        grids = find_points(wcs, centers, matrices, _cross(line, line))
+    else:
+        nodes = NODES * side / 2
+        inner = np.vstack([_cross(nodes, nodes).reshape(-1, 2), PROBES * side / 2])
+        exact = find_points(wcs, centers, matrices, inner)
+        known = exact[:, : len(nodes) ** 2].reshape(-1, len(nodes), len(nodes), 2)
+        basis = _interpolate(NODES, 2 * line / side)
+        grids = np.moveaxis(basis @ np.moveaxis(known, -1, 1) @ basis.T, 1, -1)
+        rows, columns = (_interpolate(NODES, PROBES[:, k]) for k in (1, 0))
+        probed = np.einsum("pi,nijc,pj->npc", rows, known, columns)
+        off = np.abs(probed - exact[:, len(nodes) ** 2 :]).max(axis=(1, 2))
+        rough = np.nonzero(~(off < TOLERANCE))[0]  # NaN as well
+        if len(rough):
+            grids[rough] = find_points(wcs, centers[rough], matrices[rough], _cross(line, line))
+    grids = grids.reshape(-1, side, n_fine, side, n_fine, 2).transpose(0, 1, 3, 2, 4, 5)
+    return grids.reshape(-1, side, side, n_fine**2, 2)
+
+
+def _cross(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Points (n_rows, n_columns, 2) of a grid, column first."""
+    return np.stack(np.meshgrid(columns, rows), axis=-1)
+
+
+def _interpolate(nodes: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Weights (n_points, n_nodes) of Lagrange's polynomials."""
+    weights = np.ones((len(points), len(nodes)))
+    for k, node in enumerate(nodes):
+        for other in np.delete(nodes, k):
+            weights[:, k] *= (points - other) / (node - other)
+    return weights
 
 
 def resample(

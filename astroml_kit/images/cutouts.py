@@ -17,8 +17,7 @@ from ._cutting import (
     Stack,
     choose_matrices,
     cut_pixels,
-    find_points,
-    make_offsets,
+    find_grids,
     measure_jacobians,
     resample,
 )
@@ -226,7 +225,6 @@ def resample_source(
     areas = np.abs(np.linalg.det(matrices)) / np.abs(np.linalg.det(jacobians))
     ratios = np.sqrt(areas)
     n_fine = int(np.clip(np.ceil(ratios.max() - 1e-6), 1, MOST_FINE))
-    offsets = make_offsets(grid.side, n_fine)
     factor = areas if _name_kind(source, grid.kind) == "flux" else np.ones(len(rows))
     # The mean over that many independent pixels.
     noise = 1 / np.maximum(ratios, 1)
@@ -236,7 +234,7 @@ def resample_source(
     for image, own, first in source.iter_pieces(middle - reach, middle + reach):
         for i in range(0, len(own), step):
             few = own[i : i + step]
-            points = find_points(source.wcs, centers[few], matrices[few], offsets) - first
+            points = find_grids(source.wcs, centers[few], matrices[few], grid.side, n_fine) - first
             resample(image, points, rows[few], stack,
                      order=grid.order, factor=factor[few], noise=noise[few])  # fmt: skip
 
