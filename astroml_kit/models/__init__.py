@@ -4,7 +4,7 @@ from ._archive import ModelFileError
 from ._forecast import Forecast
 from ._frechet import frechet_distance
 from .anomaly import AnomalyDetector
-from .autoencoders import Autoencoder, VariationalAutoencoder
+from .autoencoders import Autoencoder
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
 from .blended import BlendedClassifier
@@ -26,6 +26,7 @@ from .sequence_classifier import SequenceClassifier
 from .sequence_forecaster import SequenceForecaster
 from .sky_dbscan import SkyDBSCAN
 from .tuning import Tuning, tune_model
+from .variational import VariationalAutoencoder
 from .zoo import list_models
 
 # Sorted as Python sorts: GAN is a class and no constant.

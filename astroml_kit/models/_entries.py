@@ -11,7 +11,7 @@ import numpy as np
 from ._archive import ModelFileError
 from ._backbones import name_backbone
 from .anomaly import AnomalyDetector
-from .autoencoders import Autoencoder, VariationalAutoencoder
+from .autoencoders import Autoencoder
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
 from .blended import BlendedClassifier
@@ -29,6 +29,7 @@ from .pseudo_labels import PseudoLabelClassifier
 from .sequence_classifier import SequenceClassifier
 from .sequence_forecaster import SequenceForecaster
 from .sky_dbscan import SkyDBSCAN
+from .variational import VariationalAutoencoder
 
 CLASSES: dict[str, type[Any]] = {
     cls.__name__: cls

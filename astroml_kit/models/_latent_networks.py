@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -14,6 +16,7 @@ from ._networks import ACTIVATIONS, build_dense
 # Of scaled data: a variance outside is one that ran away.
 SMALLEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -14.0, 14.0
 START_LOG_VARIANCE = -2.0
+LARGEST_CONTRAST = 5.0  # of components that enter a network, by their spread
 
 
 class ConvEncoder(nn.Module):
@@ -115,6 +118,106 @@ def build_decoder(
         activation=activation,
         dropout=dropout,
     )
+
+
+class ComponentsPart(nn.Module):
+    """Principal components of the data, for one of the two ways.
+
+    ``directions`` has one row per component, ``spread`` its standard deviation. ``outside`` says
+    whether rows or, in training, their components come in and go out.
+    """
+
+    mean: torch.Tensor
+    directions: torch.Tensor
+    spread: torch.Tensor
+    network: nn.Sequential
+
+    def __init__(self, n_columns: int, n_components: int, n_latent: int) -> None:
+        super().__init__()
+        self.outside, self.n_latent = True, n_latent
+        self.register_buffer("mean", torch.zeros(n_columns))
+        self.register_buffer("directions", torch.zeros(n_components, n_columns))
+        self.register_buffer("spread", torch.ones(n_components))
+
+    def enter(self, mean: np.ndarray, directions: np.ndarray, spread: np.ndarray) -> None:
+        """Take measured components, at most as many as there is room for; silence the network."""
+        n = min(len(directions), len(self.spread))
+        with torch.no_grad():
+            self.mean.copy_(torch.from_numpy(mean))
+            self.directions[:n] = torch.from_numpy(directions[:n])
+            self.spread.copy_(torch.from_numpy(spread))
+            last: Any = self.network[-1]
+            last.weight.zero_()
+            last.bias.zero_()
+        self.outside = False
+
+    @property
+    def unit(self) -> torch.Tensor:
+        """Spread of the last component that the latent numbers hold."""
+        return self.spread[min(self.n_latent, len(self.spread)) - 1]
+
+
+class ComponentsEncoder(ComponentsPart):
+    """The first components in units of their spread, and what a dense network adds to them."""
+
+    def __init__(
+        self,
+        n_columns: int,
+        n_components: int,
+        n_latent: int,
+        *,
+        hidden_layers: Sequence[int],
+        activation: str,
+        dropout: float,
+    ) -> None:
+        super().__init__(n_columns, n_components, n_latent)
+        self.network = build_dense(
+            n_components,
+            n_latent,
+            hidden_layers=hidden_layers,
+            activation=activation,
+            dropout=dropout,
+        )
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Encode images or rows; in training, their components."""
+        if self.outside:
+            inputs = (inputs.flatten(1) - self.mean) @ self.directions.T
+        straight = (inputs / self.spread)[:, : self.n_latent]
+        straight = functional.pad(straight, (0, self.n_latent - straight.shape[1]))
+        scale = self.spread.clamp(max=float(LARGEST_CONTRAST * self.unit))
+        return straight + self.network(inputs / scale)
+
+
+class ComponentsDecoder(ComponentsPart):
+    """The way back: the first components as they are, a dense network for all of them."""
+
+    def __init__(
+        self,
+        n_columns: int,
+        n_components: int,
+        n_latent: int,
+        *,
+        hidden_layers: Sequence[int],
+        activation: str,
+        dropout: float,
+    ) -> None:
+        super().__init__(n_columns, n_components, n_latent)
+        self.network = build_dense(
+            n_latent,
+            n_components,
+            hidden_layers=hidden_layers[::-1],
+            activation=activation,
+            dropout=dropout,
+        )
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        """Decode to flat rows; in training, to components in units of the least one kept."""
+        n = min(self.n_latent, len(self.spread))
+        straight = functional.pad(latent[:, :n] * self.spread[:n], (0, len(self.spread) - n))
+        if not self.outside:
+            return straight / self.unit + self.network(latent)
+        return (straight + self.unit * self.network(latent)) @ self.directions + self.mean
 
 
 class AutoencoderNetwork(nn.Module):

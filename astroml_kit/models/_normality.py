@@ -64,8 +64,15 @@ class Components(Scaler):
     variance: np.ndarray
 
     @classmethod
-    def measure(cls, rows: np.ndarray, weight: np.ndarray | None, *, seed: int) -> Components:
-        """Find at most `MOST_COMPONENTS` directions of the largest variance."""
+    def measure(
+        cls,
+        rows: np.ndarray,
+        weight: np.ndarray | None,
+        *,
+        seed: int,
+        most: int = MOST_COMPONENTS,
+    ) -> Components:
+        """Find at most ``most`` directions of the largest variance."""
         n_columns = rows.shape[1]
         if n_columns <= MOST_COMPONENTS:
             mean = np.average(rows, axis=0, weights=weight)
@@ -77,7 +84,7 @@ class Components(Scaler):
             signs = np.sign(directions[np.arange(n_columns), np.abs(directions).argmax(axis=1)])
             directions = directions * signs[:, None]
         else:
-            n_components = min(MOST_COMPONENTS, *rows.shape)
+            n_components = min(most, *rows.shape)
             fitted = PCA(n_components, svd_solver="randomized", random_state=seed).fit(rows)
             mean, directions = fitted.mean_, fitted.components_
             variance = fitted.explained_variance_

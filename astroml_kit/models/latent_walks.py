@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from .._validation import check_choice, check_real, invalid
-from .autoencoders import Autoencoder, VariationalAutoencoder
+from .autoencoders import Autoencoder
 from .gan import GAN
+from .variational import VariationalAutoencoder
 
 PATHS = ("auto", "line", "sphere")
 

@@ -37,7 +37,11 @@ FAILURES = {
 
 
 @parametrize_with_checks(
-    [Autoencoder(1, **QUICK), VariationalAutoencoder(1, **QUICK)],
+    [
+        Autoencoder(1, **QUICK),
+        Autoencoder(1, space="components", **QUICK),
+        VariationalAutoencoder(1, **QUICK),
+    ],
     expected_failed_checks=lambda estimator: FAILURES.get(type(estimator).__name__, {}),
 )
 def test_scikit_learn_contract(estimator, check):
@@ -77,6 +81,42 @@ def test_without_activation_it_is_pca():
         fitted = np.linalg.lstsq(latent - latent.mean(axis=0), pca.transform(Z), rcond=None)
         if k == 2:
             assert fitted[1].sum() < 0.02 * pca.transform(Z).var() * len(X) * k
+
+
+def repeat_by_components(X, held, n):
+    pca = PCA(n).fit(X.reshape(len(X), -1))
+    return pca.inverse_transform(pca.transform(held.reshape(len(held), -1))).reshape(held.shape)
+
+
+def test_between_components_it_begins_where_they_end():
+    X = draw_images(np.random.default_rng(5))
+    model = Autoencoder(
+        4, space="components", stretch="none", learning_rate=1e-12, max_epochs=1,
+        early_stopping=False, random_state=1,
+    )  # fmt: skip
+    done = model.fit(X).reconstruct(X)
+    np.testing.assert_allclose(done, repeat_by_components(X, X, 4), atol=2e-3)
+
+
+def test_between_components_it_repeats_unseen_images_better_than_they_do(tmp_path):
+    X = draw_images(np.random.default_rng(6), n=600)
+    held = draw_images(np.random.default_rng(7))
+    model = Autoencoder(
+        4, space="components", stretch="none", activation="silu", n_components=60,
+        learning_rate=3e-3, max_epochs=30, random_state=1,
+    ).fit(X)  # fmt: skip
+    done = model.reconstruct(held)
+    error = np.sqrt(np.mean((done - held) ** 2))
+    assert error < 0.8 * np.sqrt(np.mean((repeat_by_components(X, held, 4) - held) ** 2))
+    again = load_model(save_model(model, tmp_path / "one.model"))
+    np.testing.assert_array_equal(again.reconstruct(held), done)
+
+
+def test_between_components_where_there_are_fewer_than_asked_for():
+    X = draw_images(np.random.default_rng(8), n=40)
+    model = Autoencoder(5, space="components", max_epochs=2, random_state=1).fit(X)
+    assert model.transform(X).shape == (40, 5)
+    assert np.isfinite(model.score_samples(X)).all()
 
 
 def test_a_curve_needs_one_number_only_when_bent():
@@ -307,6 +347,11 @@ def test_pipelines_grids_and_clones():
         ({"stretch": "log"}, "stretch must be one of"),
         ({"loss": "hinge"}, "loss must be one of"),
         ({"noise": -1}, "noise must be"),
+        ({"space": "pixels"}, "space must be one of"),
+        (
+            {"space": "components", "n_latent": 9, "n_components": 8},
+            "n_components must be at least n_latent, 9",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, message):
