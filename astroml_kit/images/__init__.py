@@ -2,19 +2,26 @@
 
 from .cutouts import extract_stamps
 from .image import SkyImage
-from .io import iter_stamps, read_image, read_stamps
+from .io import iter_stamps, read_image, read_stamps, write_stamps
 from .lenses import deflect_sis, simulate_lenses
+from .mapping import MappedStamps, map_stamps
+from .shapes import extract_shape_features, measure_shapes
 from .simulation import simulate_stamps
 from .stamps import Stamps
 
 __all__ = [
+    "MappedStamps",
     "SkyImage",
     "Stamps",
     "deflect_sis",
+    "extract_shape_features",
     "extract_stamps",
     "iter_stamps",
+    "map_stamps",
+    "measure_shapes",
     "read_image",
     "read_stamps",
     "simulate_lenses",
     "simulate_stamps",
+    "write_stamps",
 ]
