@@ -7,13 +7,21 @@ from .groups import Groups, find_groups
 from .io import read_catalog
 from .matching import FalseMatches, match_catalogs, measure_false_matches
 from .ngc import list_ngc_objects
+from .photometric_survey import simulate_photometry
+from .photometry import extract_photometry
 from .positions import propagate_coordinates
+from .redshift_evaluation import RedshiftEvaluation, evaluate_redshifts
+from .redshifts import RedshiftEstimator
 from .simulation import simulate_galaxies
 
 __all__ = [
     "FalseMatches",
     "Groups",
+    "RedshiftEstimator",
+    "RedshiftEvaluation",
     "evaluate_matches",
+    "evaluate_redshifts",
+    "extract_photometry",
     "find_friends",
     "find_groups",
     "list_ngc_objects",
@@ -23,4 +31,5 @@ __all__ = [
     "propagate_coordinates",
     "read_catalog",
     "simulate_galaxies",
+    "simulate_photometry",
 ]

@@ -3,12 +3,14 @@
 from ._archive import ModelFileError
 from ._forecast import Forecast
 from ._frechet import frechet_distance
+from ._mixture import Mixture
 from .anomaly import AnomalyDetector
 from .autoencoders import Autoencoder
 from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
 from .blended import BlendedClassifier
 from .calibrated import CalibratedClassifier
+from .calibrated_density import CalibratedRegressor
 from .cards import ModelCard
 from .conformal import ConformalClassifier, ConformalRegressor
 from .deep_ensemble import DeepEnsemble, sample_dropout
@@ -19,7 +21,9 @@ from .hybrid import HybridClassifier
 from .image_classifier import ImageClassifier
 from .image_embedder import ImageEmbedder
 from .laplace import LaplaceRegressor
+from .mixture_density import MixtureDensityRegressor
 from .neural import NeuralClassifier, NeuralRegressor
+from .prior_shift import PriorShift, correct_prior_shift
 from .pseudo_labels import PseudoLabelClassifier
 from .reduction import reduce_dimensions
 from .sequence_classifier import SequenceClassifier
@@ -38,6 +42,7 @@ __all__ = [  # noqa: RUF022
     "BandedClassifier",
     "BlendedClassifier",
     "CalibratedClassifier",
+    "CalibratedRegressor",
     "ConformalClassifier",
     "ConformalRegressor",
     "DeepEnsemble",
@@ -48,16 +53,20 @@ __all__ = [  # noqa: RUF022
     "ImageClassifier",
     "ImageEmbedder",
     "LaplaceRegressor",
+    "Mixture",
+    "MixtureDensityRegressor",
     "ModelCard",
     "ModelFileError",
     "NeuralClassifier",
     "NeuralRegressor",
+    "PriorShift",
     "PseudoLabelClassifier",
     "SequenceClassifier",
     "SequenceForecaster",
     "SkyDBSCAN",
     "Tuning",
     "VariationalAutoencoder",
+    "correct_prior_shift",
     "frechet_distance",
     "list_models",
     "load_model",

@@ -16,6 +16,7 @@ from .bands import BandedClassifier
 from .bdt import BDTClassifier, BDTRegressor
 from .blended import BlendedClassifier
 from .calibrated import CalibratedClassifier
+from .calibrated_density import CalibratedRegressor
 from .conformal import ConformalClassifier, ConformalRegressor
 from .deep_ensemble import DeepEnsemble
 from .forest import ForestClassifier
@@ -24,6 +25,7 @@ from .hybrid import HybridClassifier
 from .image_classifier import ImageClassifier
 from .image_embedder import ImageEmbedder
 from .laplace import LaplaceRegressor
+from .mixture_density import MixtureDensityRegressor
 from .neural import NeuralClassifier, NeuralRegressor
 from .pseudo_labels import PseudoLabelClassifier
 from .sequence_classifier import SequenceClassifier
@@ -41,6 +43,7 @@ CLASSES: dict[str, type[Any]] = {
         BandedClassifier,
         BlendedClassifier,
         CalibratedClassifier,
+        CalibratedRegressor,
         ConformalClassifier,
         ConformalRegressor,
         DeepEnsemble,
@@ -50,6 +53,7 @@ CLASSES: dict[str, type[Any]] = {
         ImageClassifier,
         ImageEmbedder,
         LaplaceRegressor,
+        MixtureDensityRegressor,
         NeuralClassifier,
         NeuralRegressor,
         PseudoLabelClassifier,

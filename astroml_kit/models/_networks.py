@@ -20,6 +20,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 SATURATING = ("tanh", "sigmoid")
 TEMPERATURE = 0.2  # of likeness between views
 SMALLEST_VARIANCE = 1e-8  # of standardised targets
+SMALLEST_WIDTH = 1e-3  # of a part of a mixture: a narrower one would fit a single target
 SMALLEST_EXCESS = 0.1  # of degrees of freedom over 2, where a variance begins
 
 
@@ -101,6 +102,20 @@ def split_student(
     return location, scale, 2 + SMALLEST_EXCESS + functional.softplus(tail)
 
 
+def split_mixture(output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return log weights, means and standard deviations from three blocks of columns."""
+    weight, mean, raw = output.chunk(3, dim=1)
+    return weight.log_softmax(dim=1), mean, functional.softplus(raw) + SMALLEST_WIDTH
+
+
+def find_mixture_likelihood(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Log-density of each row's target, shape (n, 1), under its mixture of normal distributions."""
+    weight, mean, width = split_mixture(output)
+    residual = (target - mean) / width
+    density = -0.5 * (residual**2 + math.log(2 * math.pi)) - width.log()
+    return torch.logsumexp(weight + density, dim=1, keepdim=True)
+
+
 def compare_quantiles(
     output: torch.Tensor, target: torch.Tensor, levels: Sequence[float]
 ) -> torch.Tensor:
@@ -140,6 +155,8 @@ class WeightedLoss(nn.Module):
             mean, variance = split_gaussian(output)
             residual = (target - mean) ** 2 / variance
             return 0.5 * (residual + variance.log() + math.log(2 * math.pi))
+        if self.kind == "mixture":
+            return -find_mixture_likelihood(output, target)
         if self.kind == "pinball":
             return compare_quantiles(output, target, self.levels)
         if self.kind == "student":

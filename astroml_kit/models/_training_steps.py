@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.special import expit
+from scipy.special import expit, softmax
 from sklearn.metrics import roc_auc_score
 from skorch.callbacks import Callback
 
@@ -155,6 +155,9 @@ def measure(kind: str, output: np.ndarray, target: np.ndarray, weight: np.ndarra
         views = output[:MOST_COMPARED] / np.linalg.norm(output[:MOST_COMPARED], axis=2)[..., None]
         nearest = (views[:, 0] @ views[:, 1].T).argmax(axis=1)
         return float(np.mean(nearest == np.arange(len(views))))
+    if kind == "mixture":
+        share, mean, _ = np.split(output, 3, axis=1)
+        output = np.sum(softmax(share, axis=1) * mean, axis=1, keepdims=True)
     mean = output[:, : target.shape[1]]
     centre = np.average(target, axis=0, weights=weight)
     spread = np.average((target - centre) ** 2, axis=0, weights=weight)

@@ -48,6 +48,13 @@ ROWS = (
         "Nix & Weigend 1994, doi:10.1109/ICNN.1994.374138",
     ),
     (
+        "MixtureDensityRegressor",
+        "regression, whole distributions",
+        "table (n_samples, n_features), NaN on request",
+        "targets whose errors are skew or have several peaks",
+        "Bishop 1994, Mixture density networks, NCRG/94/004",
+    ),
+    (
         "ImageClassifier",
         "classification, several labels at once",
         "images (n_samples, height, width) or (n_samples, n_channels, height, width)",
@@ -103,6 +110,13 @@ ROWS = (
         "as its estimator takes it",
         "scores that may be read as probabilities",
         "Guo et al. 2017, arXiv:1706.04599",
+    ),
+    (
+        "CalibratedRegressor",
+        "regression, distributions and intervals that hold",
+        "as its estimator takes it",
+        "photometric redshifts: densities whose quantiles are right in every band of magnitude",
+        "Bordoloi, Lilly & Amara 2010, doi:10.1111/j.1365-2966.2010.16765.x",
     ),
     (
         "ConformalClassifier",

@@ -24,6 +24,10 @@
 `plot_periodogram`                  power over frequency, candidates and their aliases
 `plot_transit`                      a light curve folded on a transit, with the fitted trapezoid
 `plot_recovery`                     share of injected planets that a search found
+`plot_redshifts`                    photometric against spectroscopic redshifts, as density
+`plot_pit`                          how often the truth lies at each level of its distribution
+`plot_redshift_bins`                scatter, bias, coverage in bins of magnitude or redshift
+`plot_redshift_intervals`           intervals of some sources, with the truth
 `plot_groups`                       groups on the sky, with circles
 `plot_cone`                         groups over redshift and angle
 ==================================  ================================================================
@@ -46,6 +50,12 @@ from .counts import (
 from .embeddings import plot_embedding, plot_images, plot_reconstructions
 from .lightcurves import plot_folded, plot_lightcurve, plot_periodogram
 from .maps import plot_significance_distribution, plot_significance_map
+from .redshifts import (
+    plot_pit,
+    plot_redshift_bins,
+    plot_redshift_intervals,
+    plot_redshifts,
+)
 from .sequences import plot_attention, plot_forecast
 from .training import plot_history
 from .transits import plot_recovery, plot_transit
@@ -67,8 +77,12 @@ __all__ = [
     "plot_lightcurve",
     "plot_on_off",
     "plot_periodogram",
+    "plot_pit",
     "plot_reconstructions",
     "plot_recovery",
+    "plot_redshift_bins",
+    "plot_redshift_intervals",
+    "plot_redshifts",
     "plot_reliability",
     "plot_roc",
     "plot_scores",

@@ -33,6 +33,7 @@ from astroml_kit.models import (
     BDTRegressor,
     BlendedClassifier,
     CalibratedClassifier,
+    CalibratedRegressor,
     ConformalClassifier,
     ConformalRegressor,
     DeepEnsemble,
@@ -41,6 +42,7 @@ from astroml_kit.models import (
     ImageClassifier,
     ImageEmbedder,
     LaplaceRegressor,
+    MixtureDensityRegressor,
     ModelFileError,
     NeuralClassifier,
     NeuralRegressor,
@@ -129,6 +131,11 @@ CASES = [
         DeepEnsemble(NeuralClassifier(**NET), n_members=2, random_state=1),
         TABLE, LABELS, BOTH[:2], grid={"n_members": [1, 2]},
     ),
+    Case(
+        CalibratedRegressor(MixtureDensityRegressor(n_components=2, **NET), n_splits=2,
+                            random_state=1),
+        TABLE, TABLE[:, 0], ("predict", "predict_interval"), grid={"confidence": [0.6, 0.8]},
+    ),
     Case(LaplaceRegressor(NeuralRegressor(**NET)), TABLE, TABLE[:, 0]),
     Case(
         PseudoLabelClassifier(BDTClassifier(**TREES), confidence=0.7, n_rounds=2, n_splits=2,
@@ -146,6 +153,10 @@ CASES = [
     ),
     Case(NeuralClassifier(**NET), TABLE, LABELS, BOTH, grid={"dropout": [0.0, 0.1]}),
     Case(NeuralRegressor(**NET), TABLE, TABLE[:, 0], grid={"dropout": [0.0, 0.1]}),
+    Case(
+        MixtureDensityRegressor(n_components=2, **NET), TABLE, TABLE[:, 0],
+        grid={"n_components": [1, 2]},
+    ),
     Case(ImageClassifier(**CNN), IMAGES, LABELS, BOTH, grid={"dropout": [0.0, 0.1]}),
     Case(
         ImageEmbedder(**CNN), IMAGES, says=("transform",),
