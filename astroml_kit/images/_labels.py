@@ -18,10 +18,8 @@ ID_NAMES = ("id", "objid", "object_id", "name", "source_id", "file", "filename",
 LABEL_NAMES = ("label", "class", "target", "type", "y")
 
 
-def read_labels(
-    labels: Any, *, id_column: str | None, label_column: str | None
-) -> tuple[Table, str]:
-    """Table with ``id`` as text and, where there is one, ``label``; and where it came from."""
+def read_labels(labels: Any, *, id_column: str | None, label_column: str | None) -> Table:
+    """Table with ``id`` as text and, where there is one, ``label``."""
     if isinstance(labels, str | os.PathLike):
         table, where = _read_csv(Path(labels), id_column), Path(labels).name
     else:
@@ -48,7 +46,7 @@ def read_labels(
             f"{where} must have each id once, got {str(unique[counts > 1][0])!r} "
             f"{counts.max()} times. Drop what repeats."
         )
-    return found, where
+    return found
 
 
 def match_labels(ids: Sequence[str], labels: Table) -> tuple[QTable, dict[str, int]]:

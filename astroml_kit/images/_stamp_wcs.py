@@ -17,7 +17,7 @@ from astropy.wcs import WCS, DistortionLookupTable, Sip
 from .._validation import invalid
 from ._parity import measure_determinant
 
-COPIED = -1  # no parent: no WCS
+NO_PARENT = -1
 
 
 def shift_wcs(wcs: WCS, x: float, y: float) -> WCS:
@@ -166,7 +166,27 @@ class StampWCS(Sequence[WCS | None]):
         known = [w for w in wcs if w is not None]
         if any(w.cpdis1 is not None or w.det2im1 is not None for w in known):
             raise invalid("wcs", "without distortion tables to be written", "some")
-        parent = np.full(len(wcs), COPIED)
+        parent = np.full(len(wcs), NO_PARENT)
         parent[[w is not None for w in wcs]] = np.arange(len(known))
         n = len(wcs)
         return cls(tuple(known), parent, np.zeros((n, 2), int), np.zeros(n, bool), side)
+
+    @classmethod
+    def join(cls, parts: Sequence[StampWCS]) -> StampWCS:
+        """One after the other; of the same side."""
+        starts = np.cumsum([0, *(len(part.parents) for part in parts)])
+        n_rows = [len(part) for part in parts]
+        shapes = {"center": (2,), "matrix": (2, 2)}
+        own = {
+            name: np.concatenate([
+                np.full((n, *shape), np.nan) if getattr(part, name) is None else getattr(part, name)
+                for part, n in zip(parts, n_rows, strict=True)
+            ]) for name, shape in shapes.items()
+        }  # fmt: skip
+        parents = [np.where(part.parent < 0, NO_PARENT, part.parent + start)
+                   for part, start in zip(parts, starts, strict=False)]  # fmt: skip
+        return cls(
+            tuple(wcs for part in parts for wcs in part.parents), np.concatenate(parents),
+            np.concatenate([part.origin for part in parts]),
+            np.concatenate([part.flip for part in parts]), parts[0].side, **own,
+        )  # fmt: skip

@@ -89,10 +89,10 @@ def extract_stamps(
     -------
     Stamps
         One per position in the same order; those on no image are NaN and masked with coverage 0
-        and counted in ``meta["not_covered"]``. The table has ``id``, ``coord``, ``image``,
-        ``coverage`` (share of the stamp that lies on the image), ``good`` (share of its pixels
-        that are not masked), ``x`` and ``y`` (where the position is in the stamp, from 0). Beyond
-        the edge pixels are NaN. ``meta["interpolated"]`` and ``meta["kind"]`` say what was done.
+        and counted in ``meta["not_covered"]``. The table has ``id``, ``coord``, ``source`` (name
+        of the image), ``coverage`` (share of the stamp that lies on it), ``good`` (share of
+        pixels that are not masked), ``x`` and ``y`` (where the position is in the stamp, from
+        0). Beyond the edge pixels are NaN. ``meta["interpolated"]`` and ``meta["kind"]`` say what was done.
 
     Raises
     ------
@@ -335,7 +335,7 @@ def _make_table(
     assert wcs.center is not None  # made with room for it
     place[np.isfinite(wcs.center[:, 0])] = (side - 1) / 2
     found = {
-        "id": np.arange(n).astype(str), "coord": positions, "image": names[chosen],
+        "id": np.arange(n).astype(str), "coord": positions, "source": names[chosen],
         "coverage": stack.coverage, "good": 1 - stack.mask.mean(axis=(1, 2, 3)),
         "x": place[:, 0], "y": place[:, 1],
     }  # fmt: skip

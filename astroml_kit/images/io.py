@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from .._validation import check_choice, check_real
 from ._image_files import read_path
-from ._stamp_files import ReadOptions, iter_batches, list_source
+from ._stamp_arrays import write_arrays
+from ._stamp_batch import ReadOptions
+from ._stamp_files import StampSource
+from ._stamp_parquet import write_parquet
 from .image import SkyImage
 from .stamps import Stamps
 
@@ -93,13 +96,21 @@ def read_stamps(
     labels: Any = None,
     id_column: str | None = None,
     label_column: str | None = None,
+    image_column: str | None = None,
     bands: Sequence[str] = (),
     color: str = "keep",
     shape: tuple[int, int] | None = None,
     dtype: str = "float32",
     bad: str = "raise",
 ) -> Stamps:
-    """Read stamps: a folder or zip of PNG and JPEG, or an NPZ file.
+    """Read stamps: a folder or zip of PNG, JPEG and FITS, an NPZ file, or Parquet.
+
+    Of NPZ, ``images`` (n, h, w) or (n, n_bands, h, w) are the pixels, ``mask`` and
+    ``uncertainty`` go with them, and other arrays of n entries are columns. Of Parquet, which may
+    be a file, a folder of them or a HATS catalogue, a column has the pixels as lists, nested or
+    flat, or as the bytes of PNG, JPEG or FITS files; so it may as ``flux`` or ``bytes`` in a
+    structure. Positions ``ra`` and ``dec`` in degrees become ``coord``. Nothing is unpickled, and
+    nothing of a zip is put on disk.
 
     Parameters
     ----------
@@ -110,13 +121,15 @@ def read_stamps(
     id_column, label_column : str, optional
         Columns of ``labels``; without them, those called id, objid, name or the like, and label,
         class or the like. The id of a picture is the name of its file without ending.
+    image_column : str, optional
+        Column of Parquet with the pixels; image, stamp, cutout, flux or the like without it.
     bands : sequence of str
         Names of the planes.
     color : {"keep", "gray", "rgb"}
         Planes of pictures: as they are, their luminance, or three of them in any case.
     shape : (int, int), optional
         Rows and columns to cut or to pad with masked pixels to, about the centre, where the
-        images are of several sizes.
+        images are of several sizes; what flat lists are laid out to where Parquet does not say.
     dtype : {"float32", "uint8"}
         "uint8" keeps 8-bit pictures as they are, in a quarter of the memory.
     bad : {"raise", "skip"}
@@ -126,14 +139,21 @@ def read_stamps(
     -------
     Stamps
         ``meta`` has ``skipped`` (name and reason of what was left out), ``not_images`` (files of
-        other kinds), ``labels_without_image`` and ``images_without_label``. Row 0 is the top of a
-        picture: ``meta["first_row"]``.
+        other kinds), ``labels_without_image`` and ``images_without_label``, and ``hats``, the
+        properties of a HATS catalogue. Row 0 is the top of a picture and the bottom of a FITS
+        image: ``meta["first_row"]``.
 
     Raises
     ------
     ValueError
-        For an empty folder, images of several sizes or numbers of bands, ids that repeat, and for
-        a zip whose names lead out of it or that unpacks to far more than it holds.
+        For an empty folder, images of several sizes, units or numbers of bands, ids that repeat,
+        and for a zip whose names lead out of it or that unpacks to far more than it holds.
+    OSError
+        When the path is not there.
+
+    References
+    ----------
+    HATS: https://hats.readthedocs.io
 
     Examples
     --------
@@ -145,10 +165,10 @@ def read_stamps(
     ...     print(read_stamps(file))
     Stamps: 3 of 1 x 8 x 8, 0 pixels masked, 3 labelled, without WCS
     """
-    options = _check_options(bands, color, shape, dtype, bad)
-    source = list_source(Path(path), labels, id_column, label_column)
-    (stamps,) = iter_batches(source, options, batch_size=None)
-    return stamps
+    return StampSource(
+        Path(path), _check_options(bands, color, shape, dtype, bad), labels=labels,
+        id_column=id_column, label_column=label_column, image_column=image_column,
+    ).read()  # fmt: skip
 
 
 def iter_stamps(
@@ -158,6 +178,7 @@ def iter_stamps(
     labels: Any = None,
     id_column: str | None = None,
     label_column: str | None = None,
+    image_column: str | None = None,
     bands: Sequence[str] = (),
     color: str = "keep",
     shape: tuple[int, int] | None = None,
@@ -171,8 +192,9 @@ def iter_stamps(
     path : path-like
     batch_size : int
         Stamps per batch; fewer in the last, and where bad ones are skipped.
-    labels, id_column, label_column, bands, color, shape, dtype, bad
-        As in `read_stamps`.
+    labels, id_column, label_column, image_column, bands, color, shape, dtype, bad
+        As in `read_stamps`. Of labels for Parquet and NPZ each batch counts those of other
+        batches as ``labels_without_image``.
 
     Yields
     ------
@@ -188,10 +210,73 @@ def iter_stamps(
     ...     [len(batch) for batch in iter_stamps(file, batch_size=2)]
     [2, 1]
     """
-    options = _check_options(bands, color, shape, dtype, bad)
     size = int(check_real("batch_size", batch_size, at_least=1))
-    source = list_source(Path(path), labels, id_column, label_column)
-    return iter_batches(source, options, batch_size=size)
+    return StampSource(
+        Path(path), _check_options(bands, color, shape, dtype, bad), labels=labels,
+        id_column=id_column, label_column=label_column, image_column=image_column,
+    ).iter(size)  # fmt: skip
+
+
+def write_stamps(
+    stamps: Stamps | Iterable[Stamps], path: PathLike, *, overwrite: bool = False
+) -> Path:
+    """Write stamps to an NPZ or Parquet file, from which `read_stamps` makes the same again.
+
+    Parameters
+    ----------
+    stamps : Stamps or iterable of Stamps
+        Several are for Parquet alone: batch after batch goes to the file, and only one has to be
+        in memory.
+    path : path-like
+        Ending in .npz or .parquet.
+    overwrite : bool
+        Replace a file that is there, once the new one is whole.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        For another ending, batches that are not alike, and a WCS with distortion tables.
+    FileExistsError
+        When the file is there and ``overwrite`` is false.
+
+    Notes
+    -----
+    Parquet has one row per stamp: the columns of the table, ``image`` and ``mask`` as lists of
+    fixed length whose shape (n_bands, rows, columns) is in the metadata of the schema, and the
+    WCS as the header of the parent image and an origin.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> stamps = Stamps(np.zeros((3, 1, 8, 8), dtype=np.float32), unit="nJy")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = write_stamps(stamps, Path(folder) / "stamps.parquet")
+    ...     back = read_stamps(file)
+    >>> back.images.shape, str(back.unit)
+    ((3, 1, 8, 8), 'nJy')
+    """
+    path = Path(path)
+    if path.suffix not in (".npz", ".parquet"):
+        raise ValueError(f"path must end in '.npz' or '.parquet', got {path.name}.")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"path must be new, got {path}. Replace it with overwrite=True.")
+    partial = path.with_name(path.name + ".part")
+    try:
+        if path.suffix == ".parquet":
+            write_parquet([stamps] if isinstance(stamps, Stamps) else stamps, partial)
+        elif isinstance(stamps, Stamps):
+            write_arrays(stamps, partial)
+        else:
+            raise ValueError("stamps must be Stamps for NPZ, got several. Write .parquet.")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
 
 
 def _check_options(

@@ -252,7 +252,7 @@ def test_many_images_each_position_from_the_one_that_covers_it(tmp_path):
     stamps = extract_stamps(paths, table, size=9)
     assert stamps.table["name"].tolist() == table["name"].tolist()
     for row in range(9):
-        source = [path.name for path in paths].index(stamps.table["image"][row])
+        source = [path.name for path in paths].index(stamps.table["source"][row])
         middle = stamps.images[row, 0, 4, 4]
         whole = [
             extract_stamps(path, table["coord"][row], size=9).table["coverage"][0] for path in paths
@@ -260,8 +260,8 @@ def test_many_images_each_position_from_the_one_that_covers_it(tmp_path):
         assert stamps.table["coverage"][row] == max(whole)
         assert source == int(np.argmax(whole))
         assert middle // 1e5 == source
-    assert stamps.table["image"][0] == "tile0.fits"
-    assert len(set(stamps.table["image"])) == 3
+    assert stamps.table["source"][0] == "tile0.fits"
+    assert len(set(stamps.table["source"])) == 3
     # in memory and on disk are the same
     again = extract_stamps(paths[0], table[:2], size=9)
     np.testing.assert_array_equal(again.images[0], stamps.images[0])
