@@ -60,11 +60,13 @@ def open_fits(source: Any, *, hdu: int | str | None, where: str) -> Iterator[Fit
             try:
                 # without memmap: of a section only its bytes are read, scaled or not
                 file = opened.enter_context(fits.open(raw, memmap=False))
-                sizes = [hdu.size for hdu in file if _is_image(hdu)]  # looks at every header
+                for part in file:  # looks at every header
+                    if part.header.get("BITPIX") not in BITPIX:
+                        raise ValueError(f"BITPIX is {part.header.get('BITPIX')!r}, not {BITPIX}")
+                    if part.size < 0:
+                        raise ValueError("NAXIS is negative")
             except DAMAGED as error:
                 raise damaged(where, error) from error
-            if sizes and min(sizes) < 0:
-                raise damaged(where, "NAXIS is negative")
             yield FitsImage(file, hdu, where, n_bytes)
 
 
@@ -180,10 +182,7 @@ class FitsImage:
         return {role: number for role, (_, number) in partners.items()}
 
     def _check(self, hdu: Any) -> None:
-        """Raise unless the header is sound and the file as long as it says."""
-        bitpix = hdu.header.get("BITPIX")
-        if bitpix not in BITPIX:
-            raise damaged(self.where, f"BITPIX is {bitpix!r}, none of {BITPIX}")
+        """Raise unless the file is as long as the header says."""
         place = hdu.fileinfo()
         if self.n_bytes is None or place is None:
             return

@@ -92,7 +92,8 @@ def extract_stamps(
         and counted in ``meta["not_covered"]``. The table has ``id``, ``coord``, ``source`` (name
         of the image), ``coverage`` (share of the stamp that lies on it), ``good`` (share of
         pixels that are not masked), ``x`` and ``y`` (where the position is in the stamp, from
-        0). Beyond the edge pixels are NaN. ``meta["interpolated"]`` and ``meta["kind"]`` say what was done.
+        0). Beyond the edge pixels are NaN. ``meta["interpolated"]`` and ``meta["kind"]`` say what
+        was done.
 
     Raises
     ------
