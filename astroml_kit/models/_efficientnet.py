@@ -127,11 +127,20 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Embed images of shape (n, 3, height, width) as (n, 1280)."""
+        return self.pool_maps(self.find_maps(images))
+
+    def pool_maps(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return the features."""
+        return maps.mean(dim=(2, 3))
+
+    def find_maps(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the last maps."""
+        # half as fast again as the usual order in memory
+        images = images.contiguous(memory_format=torch.channels_last)
         maps = functional.relu6(self.stem_norm(self.stem(images)))
         for block in self.blocks:
             maps = block(maps)
-        maps = functional.relu6(self.last_norm(self.last(maps)))
-        return maps.mean(dim=(2, 3))
+        return functional.relu6(self.last_norm(self.last(maps)))
 
     def list_parts(self) -> tuple[list[nn.Module], list[nn.Module]]:
         """Return the blocks from the first to the last, and what follows them."""

@@ -54,11 +54,27 @@ class HubBackbone(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Embed images of the size and channels of the checkpoint."""
-        tokens = self.model(pixel_values=images, **self.options).last_hidden_state
+        return self._pool(self.model(pixel_values=images, **self.options).last_hidden_state)
+
+    def _pool(self, tokens: torch.Tensor) -> torch.Tensor:
         if self.pooling == "first":
             return tokens[:, 0]
         mean = tokens[:, self.first :].mean(dim=1)
         return mean if self.pooling == "mean" else torch.cat([tokens[:, 0], mean], dim=1)
+
+    def attend(self, images: torch.Tensor) -> Any:
+        """Embed images and say which token looked at which."""
+        from ._image_networks import Attended
+
+        usual = self.model.config._attn_implementation
+        self.model.set_attn_implementation("eager")  # the only one that tells
+        try:
+            found = self.model(pixel_values=images, output_attentions=True, **self.options)
+        finally:
+            self.model.set_attn_implementation(usual)
+        features = self._pool(found.last_hidden_state)
+        grid = [side // int(self.model.config.patch_size) for side in images.shape[2:]]
+        return Attended(features, found.attentions, self.pooling, self.first, grid)
 
     def list_parts(self) -> tuple[list[nn.Module], list[nn.Module]]:
         """Return the blocks from the first to the last, and what follows them."""

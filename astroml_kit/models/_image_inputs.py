@@ -29,7 +29,7 @@ SYMMETRIES = {"none": 1, "turns": 4, "dihedral": 8}  # orientations of an image
 AUGMENTATIONS = ("flip", "noise", "rotate", "rotate90", "shift", "stretch")
 MOST_BLOCKS, MOST_SIDE, MOST_WIDTH = 12, 2**14, 2**16
 HEAD_SIZE = 16  # of an attention head; the width of a small transformer is a multiple
-CHUNK, CHUNK_PRETRAINED = 256, 32
+CHUNK_PIXELS, CHUNKS = 2**17, (4, 256)  # together: their maps stay in the cache of a processor
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,7 @@ class ImageInputs:
         self.image_shape_ = tuple(int(n) for n in images.shape[1:])
         self.n_features_in_ = int(np.prod(self.image_shape_))
         self._check_symmetry()
+        self._chunk = self._choose_chunk()
         self._scaling = "data"
         if self._spec is None:
             self._check_sides()
@@ -139,6 +140,13 @@ class ImageInputs:
                 f"{self._count_orientations()} orientations of {height} x {width}. "
                 "Cut squares out of them."
             )
+
+    def _choose_chunk(self) -> int:
+        """How many images to score together."""
+        side = 0 if self._spec is None else self._spec.input_size
+        pixels = side**2 or int(np.prod(self.image_shape_[1:]))
+        least, most = CHUNKS
+        return min(max(CHUNK_PIXELS // pixels, least), most)
 
     def _check_sides(self) -> None:
         smallest = 2 ** len(self.channels) if self.backbone == "cnn" else 2
@@ -178,7 +186,7 @@ class ImageInputs:
 
     def _read_backbone(self) -> Checkpointed | None:
         """Read the weights that the backbone comes with."""
-        self._spec, self._chunk = None, CHUNK
+        self._spec = None
         if not is_pretrained(self.backbone):
             return None
         if isinstance(self.backbone, str) and self.backbone == LITE0:
@@ -192,7 +200,7 @@ class ImageInputs:
         if self.input_size is not None:
             spec = replace(spec, input_size=int(self.input_size))
             spec.check()
-        self._spec, self._chunk = spec, CHUNK_PRETRAINED
+        self._spec = spec
         return Checkpointed(spec, weights)
 
     def _build_backbone(self) -> Any:
@@ -272,7 +280,7 @@ class ImageInputs:
         self._scaling = check_choice("scaling", state["scaling"], SCALINGS[1:])
         entry = state["backbone"]
         self._spec = None if entry is None else BackboneSpec.from_dict(entry)
-        self._chunk = CHUNK if self._spec is None else CHUNK_PRETRAINED
+        self._chunk = self._choose_chunk()
         named = self.backbone if self.backbone in (*FROM_SCRATCH, LITE0) else "checkpoint"
         kind = None if self._spec is None else self._spec.family
         known = {"cnn": kind is None, "vit": kind is None, LITE0: kind == LITE0}

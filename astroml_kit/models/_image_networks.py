@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,9 +13,25 @@ from torch.nn import functional
 
 from ._backbones import LITE0, BackboneSpec
 from ._image_inputs import HEAD_SIZE
+from ._image_views import find_square, fit_images, iter_orientations, resize_images
 from ._networks import ACTIVATIONS
 
 NORM_GROUPS, HEAD_WIDTH, TOKENS_ACROSS, PLACE_SIZE = 8, 256, 8, 0.3
+
+
+class Attended(NamedTuple):
+    """Features of images, and how a transformer came by them.
+
+    ``weights`` are the attention of each block, shape (n, n_heads, n_tokens, n_tokens);
+    ``pooling`` says of which tokens the features are made, as in `_backbones.Family`, ``first``
+    how many come before the patches, ``grid`` how the patches lie.
+    """
+
+    features: torch.Tensor
+    weights: Sequence[torch.Tensor]
+    pooling: str
+    first: int
+    grid: Sequence[int]
 
 
 class SmallCNN(nn.Module):
@@ -41,8 +57,28 @@ class SmallCNN(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Embed images of shape (n, n_channels, height, width)."""
-        maps = self.blocks(images)
+        return self.pool_maps(self.find_maps(images))
+
+    def find_maps(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the maps of the last block before they are pooled."""
+        maps = self.blocks[:-1](images)
+        for layer in (self.last.conv, self.last.norm, self.last.activation):
+            maps = layer(maps)
+        return maps
+
+    @property
+    def last(self) -> Any:
+        """The last block."""
+        return self.blocks[-1]
+
+    def pool_maps(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return the features."""
+        maps = self.last.pool(maps)
         return torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
+
+    def place(self, grid: torch.Tensor, sides: Sequence[int]) -> torch.Tensor:
+        """Bring a map to the size of the images that it was made from."""
+        return resize_images(grid, sides)
 
 
 class AttentionBlock(nn.Module):
@@ -60,12 +96,19 @@ class AttentionBlock(nn.Module):
         nn.init.zeros_(self.mix.weight)
         nn.init.zeros_(self.narrow.weight)
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Pass tokens of shape (n, n_tokens, width) on."""
+    def forward(
+        self, tokens: torch.Tensor, record: list[torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """Pass tokens of shape (n, n_tokens, width) on; ``record`` is given who looked at whom."""
         n, length, width = tokens.shape
         parts = self.queries(self.norm_attention(tokens)).view(n, length, 3, self.n_heads, -1)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
-        seen = functional.scaled_dot_product_attention(query, key, value)
+        if record is None:
+            seen = functional.scaled_dot_product_attention(query, key, value)
+        else:
+            likeness = query @ key.transpose(2, 3) / math.sqrt(query.shape[-1])
+            record.append(likeness.softmax(dim=-1))
+            seen = record[-1] @ value
         seen = self.mix(seen.transpose(1, 2).reshape(n, length, width))
         tokens = tokens + seen
         inner = self.narrow(functional.gelu(self.widen(self.norm_patch(tokens))))
@@ -110,12 +153,29 @@ class SmallViT(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Embed images of the shape that the network was made for."""
+        return self.find_tokens(images).mean(dim=1)
+
+    def find_tokens(
+        self, images: torch.Tensor, record: list[torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """Return what the blocks make of the patches; ``record`` is given their attention."""
         below, right = (-side % self.patch for side in images.shape[2:])
         tokens = self.cut(functional.pad(images, (0, right, 0, below))).flatten(2).transpose(1, 2)
         tokens = tokens + self.places
         for block in self.blocks:
-            tokens = block(tokens)
-        return self.norm(tokens).mean(dim=1)
+            tokens = block(tokens, record)
+        return self.norm(tokens)
+
+    def attend(self, images: torch.Tensor) -> Attended:
+        """Embed images and say which token looked at which."""
+        record: list[torch.Tensor] = []
+        features = self.find_tokens(images, record).mean(dim=1)
+        return Attended(features, record, "mean", 0, self.grid)
+
+    def place(self, grid: torch.Tensor, sides: Sequence[int]) -> torch.Tensor:
+        """Bring a map of patches to the size of the images."""
+        whole = resize_images(grid, [self.patch * n for n in self.grid])
+        return whole[:, :, : sides[0], : sides[1]]
 
 
 def draw_waves(grid: Sequence[int], width: int) -> torch.Tensor:
@@ -154,7 +214,30 @@ class PretrainedBackbone(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Embed images of any size."""
-        return self.inner(fit_images(images, n_channels=self.n_channels, size=self.size))
+        return self.inner(self.fit(images))
+
+    def fit(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the images as the checkpoint wants them."""
+        return fit_images(images, n_channels=self.n_channels, size=self.size)
+
+    def find_maps(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the maps from which the features are pooled."""
+        return self.inner.find_maps(self.fit(images))
+
+    def pool_maps(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return the features."""
+        return self.inner.pool_maps(maps)
+
+    def attend(self, images: torch.Tensor) -> Attended:
+        """Embed images and say which token looked at which."""
+        return self.inner.attend(self.fit(images))
+
+    def place(self, grid: torch.Tensor, sides: Sequence[int]) -> torch.Tensor:
+        """Bring a map of the square that the network saw to the image inside it."""
+        inner, corner = find_square(sides, self.size)
+        whole = resize_images(grid, (self.size, self.size))
+        rows, columns = (slice(a, a + n) for a, n in zip(corner, inner, strict=True))
+        return resize_images(whole[:, :, rows, columns], sides)
 
     def choose_parts(self, last_blocks: int, train: str) -> list[nn.Module]:
         """Return what learns with ``train`` "last-blocks" or "all"."""
@@ -167,33 +250,6 @@ class PretrainedBackbone(nn.Module):
                 f"{last_blocks}. Choose train='all'."
             )
         return [*blocks[len(blocks) - int(last_blocks) :], *after]
-
-
-def fit_images(images: torch.Tensor, *, n_channels: int, size: int) -> torch.Tensor:
-    """Return square images with the channels that a pretrained network knows.
-
-    One channel is repeated; others are averaged with their neighbours, so that bands in the order
-    of their wavelengths stay in order. The image keeps its shape: its edge is continued over the
-    rest of the square.
-    """
-    given = images.shape[1]
-    if given != n_channels:
-        share = torch.eye(given, dtype=images.dtype, device=images.device)[None]
-        share = functional.adaptive_avg_pool1d(share.transpose(1, 2), n_channels)[0]
-        images = torch.einsum("cd,nchw->ndhw", share, images)
-    height, width = images.shape[2:]
-    scale = size / max(height, width)
-    inner = (max(round(height * scale), 1), max(round(width * scale), 1))
-    if inner != (height, width):
-        images = functional.interpolate(
-            images, inner, mode="bilinear", antialias=True, align_corners=False
-        )
-    below, right = size - inner[0], size - inner[1]
-    if below or right:
-        top, left = below // 2, right // 2
-        sides = (left, right - left, top, below - top)
-        images = functional.pad(images, sides, mode="replicate")
-    return images
 
 
 class Head(nn.Module):
@@ -237,13 +293,6 @@ class Head(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Score features of shape (n, width)."""
         return self.layers((features - self.centre) / self.spread if self.scales else features)
-
-
-def iter_orientations(images: torch.Tensor, n: int) -> Iterator[torch.Tensor]:
-    """Square images in 4 quarter turns, or in 8 orientations with those of the mirror image."""
-    for k in range(n):
-        turned = torch.rot90(images, k, (2, 3)) if k % 4 else images
-        yield turned.flip(3) if k >= 4 else turned
 
 
 class ImageNetwork(nn.Module):

@@ -20,6 +20,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 SATURATING = ("tanh", "sigmoid")
 TEMPERATURE = 0.2  # of likeness between views
 SMALLEST_VARIANCE = 1e-8  # of standardised targets
+LARGEST_LOG = 8.0  # of a concentration: e^8 is as sure as 3000 votes
 SMALLEST_WIDTH = 1e-3  # of a part of a mixture: a narrower one would fit a single target
 SMALLEST_EXCESS = 0.1  # of degrees of freedom over 2, where a variance begins
 
@@ -128,12 +129,39 @@ def compare_quantiles(
     return 2 * torch.maximum(level * miss, (level - 1) * miss).mean(dim=1)
 
 
-class WeightedLoss(nn.Module):
-    """Loss per sample, weighted, averaged over the batch; the weights have the mean one."""
+def compare_votes(output: torch.Tensor, votes: torch.Tensor) -> torch.Tensor:
+    """Negative log-likelihood of each row of votes, up to what the output does not change.
 
-    def __init__(self, kind: str, levels: Sequence[float] = ()) -> None:
+    Votes are multinomial, with fractions from a Dirichlet distribution of which ``output`` gives
+    the logarithms of the concentrations (Walmsley et al. 2022, doi:10.1093/mnras/stab2093).
+    """
+    if output.device.type != "mps":  # differences of large logarithms, where double is known
+        output, votes = output.double(), votes.double()
+    alpha = bound_logs(output).exp()
+    total, n_votes = alpha.sum(dim=1), votes.sum(dim=1)
+    answers = torch.lgamma(alpha + votes) - torch.lgamma(alpha)
+    return torch.lgamma(total + n_votes) - torch.lgamma(total) - answers.sum(dim=1)
+
+
+def bound_logs(output: torch.Tensor) -> torch.Tensor:
+    """Return logarithms of concentrations from what a network puts out, smoothly within bounds."""
+    return LARGEST_LOG * torch.tanh(output / LARGEST_LOG)
+
+
+class WeightedLoss(nn.Module):
+    """Loss per sample, weighted, averaged over the batch; the weights have the mean one.
+
+    ``label_weights`` are those of a 0 and of a 1 of each independent label, if they have any.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        levels: Sequence[float] = (),
+        label_weights: Sequence[tuple[float, float]] = (),
+    ) -> None:
         super().__init__()
-        self.kind, self.levels = kind, levels
+        self.kind, self.levels, self.label_weights = kind, levels, label_weights
 
     def forward(self, output: torch.Tensor, truth: Sequence[torch.Tensor]) -> torch.Tensor:
         """Compare outputs with ``(target, weight)``."""
@@ -144,13 +172,21 @@ class WeightedLoss(nn.Module):
             loss = functional.cross_entropy(output, target, reduction="none")
         elif self.kind == "elbo":
             loss = bound_likelihood(output, target)
+        elif self.kind == "votes":
+            loss = compare_votes(output, target)
         else:
             loss = self._compare(output, target).mean(dim=1)
         return (loss * weight).mean()
 
     def _compare(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         if self.kind in ("binary", "multilabel"):
-            return functional.binary_cross_entropy_with_logits(output, target, reduction="none")
+            share = None
+            if self.label_weights:
+                absent, present = output.new_tensor(self.label_weights).T
+                share = torch.where(target > 0.5, present, absent)
+            return functional.binary_cross_entropy_with_logits(
+                output, target, weight=share, reduction="none"
+            )
         if self.kind == "gaussian":
             mean, variance = split_gaussian(output)
             residual = (target - mean) ** 2 / variance

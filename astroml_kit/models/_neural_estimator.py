@@ -180,6 +180,7 @@ class NeuralEstimator(Carded, BaseEstimator):
         *,
         kind: str,
         labels: np.ndarray | None = None,
+        label_weights: tuple[tuple[float, float], ...] = (),
     ) -> None:
         """Fit on checked arrays whose rows all have a weight > 0; ``n_outputs_`` is set."""
         from ._checkpoints import Checkpoint, identify_training
@@ -232,6 +233,7 @@ class NeuralEstimator(Carded, BaseEstimator):
             progress=bool(self.progress),
             backbone_rate=self._get_backbone_rate(),
             levels=self._list_levels(),
+            label_weights=label_weights,
         )
         trained = train_network(
             self._draw_network,

@@ -53,6 +53,7 @@ class TrainingOptions:
     progress: bool
     backbone_rate: float = 1.0
     levels: tuple[float, ...] = ()  # of the quantiles to learn
+    label_weights: tuple[tuple[float, float], ...] = ()  # of a 0 and a 1 of independent labels
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,7 @@ def _compose(
         criterion=WeightedLoss,
         criterion__kind=options.kind,
         criterion__levels=options.levels,
+        criterion__label_weights=options.label_weights,
         max_epochs=options.max_epochs,
         batch_size=options.batch_size,
         iterator_train=Batches,

@@ -25,6 +25,7 @@ METRICS = {
     "binary": "auc",
     "multiclass": "accuracy",
     "multilabel": "accuracy",
+    "votes": "mean absolute error of the vote fractions",
     "contrastive": "share of views whose partner is nearest, among 256",
 }  # otherwise r2
 MOST_COMPARED = 256
@@ -151,6 +152,12 @@ def measure(kind: str, output: np.ndarray, target: np.ndarray, weight: np.ndarra
         return float(np.average(output.argmax(axis=1) == target, weights=weight))
     if kind == "multilabel":
         return float(np.average(((expit(output) > 0.5) == target).mean(axis=1), weights=weight))
+    if kind == "votes":
+        from ._votes import find_fractions
+
+        share = target / target.sum(axis=1, keepdims=True)
+        error = np.abs(find_fractions(output) - share).mean(axis=1)
+        return float(np.average(error, weights=weight))
     if kind == "contrastive":
         views = output[:MOST_COMPARED] / np.linalg.norm(output[:MOST_COMPARED], axis=2)[..., None]
         nearest = (views[:, 0] @ views[:, 1].T).argmax(axis=1)

@@ -9,17 +9,20 @@ import numpy as np
 
 from .._validation import check_choice, check_real
 from ._backbones import HEADS, TRAINED, is_pretrained
+from ._explained_images import ExplainedImages
 from ._image_inputs import Checkpointed, ImageInputs
 from ._neural_classifier import NetworkClassifier
 from ._rows import unpack_samples
+from ._votes import VoteFractions
 
 if TYPE_CHECKING:
     import torch
 
+TARGETS = ("labels", "votes")
 MOST_MEASURED = 512  # images whose features set the scales of a head
 
 
-class ImageClassifier(ImageInputs, NetworkClassifier):
+class ImageClassifier(ImageInputs, VoteFractions, ExplainedImages, NetworkClassifier):
     """A network for images: a small one trained from scratch, or a pretrained one made to fit.
 
     A backbone turns an image into features, a head turns features into scores. Each channel is
@@ -36,6 +39,14 @@ class ImageClassifier(ImageInputs, NetworkClassifier):
         ImageNet weights come with a package; a folder that transformers'
         ``save_pretrained`` wrote, or a name "owner/name" on its hub, of a ViT, DeiT, MSN, I-JEPA,
         DINOv2 (with registers or without) or DINOv3. Only safetensors are read.
+    target : {"labels", "votes"}
+        What ``y`` holds. "labels": one label per image, or a column of 0 and 1 for each of several
+        independent labels, which may all be present in an image or none. "votes": a column per
+        answer with the number of people who gave it, as in Galaxy Zoo. `predict_proba` is then
+        the expected fraction of votes, `predict_concentrations` and `predict_interval` say how
+        sure that is. The network learns a Dirichlet distribution of the fractions, from which
+        votes are drawn (Walmsley et al. 2022, doi:10.1093/mnras/stab2093, after the binomial
+        votes of 2020, doi:10.1093/mnras/stz2816).
     head : {"linear", "mlp"}
         "mlp" has one hidden layer of 256.
     train : {"auto", "head", "last-blocks", "all"}
@@ -127,6 +138,7 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
         self,
         backbone: Any = "cnn",
         *,
+        target: str = "labels",
         head: str = "linear",
         train: str = "auto",
         last_blocks: int = 2,
@@ -167,6 +179,7 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.backbone = backbone
+        self.target = target
         self.head = head
         self.train = train
         self.last_blocks = last_blocks
@@ -215,6 +228,7 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
     def _check_parameters(self) -> None:
         super()._check_parameters()
         self._check_image_parameters()
+        check_choice("target", self.target, TARGETS)
         check_choice("head", self.head, HEADS)
         check_choice("train", self.train, TRAINED)
         check_choice("pool_training", self.pool_training, (True, False))
