@@ -31,7 +31,7 @@ import numpy as np
 
 from ..samples import Samples
 from ._archive import MOST_BYTES, ModelFileError, pack_members, unpack_members
-from ._entries import build_model, describe_model
+from ._entries import CLASSES, build_model, describe_model
 from ._tensors import replace_file
 
 FORMAT = "astroml_kit model"
@@ -213,6 +213,25 @@ def fingerprint_samples(samples: Samples) -> str:
         digest.update("\0".join(map(str, array.ravel())).encode() if array.dtype.kind == "O"
                       else array.tobytes())  # fmt: skip
     return digest.hexdigest()
+
+
+def fingerprint_model(model: Any) -> str:
+    """Class and sha256 of all that the answers of a fitted model depend on.
+
+    Of a model that is none of the zoo, joblib's hash.
+    """
+    name = type(model).__name__
+    if CLASSES.get(name) is not type(model):
+        import joblib
+
+        return f"{name} {joblib.hash(model)}"
+    entry, weights = describe_model(model)
+    for parameter in ("cache", "checkpoint", "progress"):  # none of them changes an answer
+        entry["parameters"].pop(parameter, None)
+    digest = hashlib.sha256(json.dumps(entry, sort_keys=True, default=_convert_scalar).encode())
+    for part in sorted(weights):
+        digest.update(part.encode() + weights[part])
+    return f"{name} {digest.hexdigest()}"
 
 
 def _list_versions() -> dict[str, str]:
