@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-# At strength one: a tenth of the side, a tenth of the spread, a fifth up or down.
-SHIFT, NOISE, STRETCH = 0.1, 0.1, 0.2
+# At strength one: a tenth of the side, a tenth of the spread, a fifth up or down, and a Gaussian
+# whose sigma is 0.015 of the shorter side.
+SHIFT, NOISE, STRETCH, BLUR = 0.1, 0.1, 0.2, 0.015
 EXACT = 1e-6  # radians from a quarter turn that count as none
 
 
@@ -37,6 +38,10 @@ class Augmenter:
         if "flip" in kinds:
             mirrored = torch.rand(n) < 0.5
             images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+        if "blur" in kinds:
+            # before the noise, which seeing does not blur
+            widest = BLUR * strength * min(images.shape[2:])
+            images = blur_images(images, widest * torch.rand(n))
         if "stretch" in kinds:
             factor = torch.exp(STRETCH * strength * (2 * torch.rand(n, 1, 1, 1) - 1))
             images = images * factor.to(images.dtype)
@@ -44,6 +49,27 @@ class Augmenter:
             size = NOISE * strength * torch.rand(n, 1, 1, 1)
             images = images + (size * torch.randn(images.shape)).to(images.dtype)
         return images
+
+
+def blur_images(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Convolve each image with a Gaussian of its own sigma [pixels]; the edge is continued.
+
+    That of sigma 0 stays as it is, and flux within stays what it is.
+    """
+    n, n_bands, height, width = images.shape
+    reach = math.ceil(4 * float(sigma.max())) if n else 0
+    if reach == 0:
+        return images
+    steps = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    # a sigma below 0.05 leaves nothing but the middle
+    kernel = torch.exp(-0.5 * (steps / sigma.double().clamp(min=0.05)[:, None]) ** 2)
+    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).to(images.dtype)
+    kernel = kernel.repeat_interleave(n_bands, dim=0)[:, None]
+    seen = images.reshape(1, n * n_bands, height, width)
+    seen = functional.pad(seen, (reach, reach, reach, reach), mode="replicate")
+    seen = functional.conv2d(seen, kernel[:, :, :, None], groups=n * n_bands)
+    seen = functional.conv2d(seen, kernel[:, :, None, :], groups=n * n_bands)
+    return seen.reshape(images.shape)
 
 
 def turn_images(images: torch.Tensor, quarters: torch.Tensor) -> torch.Tensor:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 SYMMETRIES = {"none": 1, "turns": 4, "dihedral": 8}  # orientations of an image
-AUGMENTATIONS = ("flip", "noise", "rotate", "rotate90", "shift", "stretch")
+AUGMENTATIONS = ("blur", "flip", "noise", "rotate", "rotate90", "shift", "stretch")
 MOST_BLOCKS, MOST_SIDE, MOST_WIDTH = 12, 2**14, 2**16
 HEAD_SIZE = 16  # of an attention head; the width of a small transformer is a multiple
 CHUNK_PIXELS, CHUNKS = 2**17, (4, 256)  # together: their maps stay in the cache of a processor

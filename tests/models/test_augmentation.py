@@ -43,6 +43,46 @@ def test_a_turn_is_a_turn_of_the_sky_for_any_angle():
         assert np.abs(back.numpy() - blob).max() < 0.05
 
 
+def test_blur_is_a_gaussian_of_each_image():
+    import torch
+    from scipy.ndimage import gaussian_filter
+
+    from astroml_kit.models._augmentation import blur_images
+
+    images = np.random.default_rng(3).random((3, 2, 20, 17)).astype(np.float32)
+    sigma = torch.tensor([0.0, 0.7, 1.6])
+    seen = blur_images(to_tensor(images), sigma).numpy()
+    np.testing.assert_array_equal(seen[0], images[0])
+    for row in (1, 2):
+        for band in range(2):
+            expected = gaussian_filter(
+                images[row, band].astype(float), float(sigma[row]), mode="nearest",
+                radius=7,
+            )  # fmt: skip
+            np.testing.assert_allclose(seen[row, band], expected, atol=2e-6)
+    alone = blur_images(to_tensor(images[1:2]), sigma[1:2]).numpy()
+    np.testing.assert_allclose(alone[0], seen[1], atol=1e-4)
+    dot = np.zeros((1, 1, 21, 21), dtype=np.float32)
+    dot[0, 0, 10, 10] = 1
+    assert blur_images(to_tensor(dot), torch.tensor([1.5])).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_blur_draws_a_width_for_each_image():
+    import torch
+
+    from astroml_kit.models._augmentation import Augmenter
+
+    dots = np.zeros((200, 1, 100, 100), dtype=np.float32)
+    dots[:, 0, 50, 50] = 1
+    torch.manual_seed(0)
+    seen = Augmenter(("blur",), strength=2.0)(to_tensor(dots)).numpy()
+    axis = np.arange(100) - 50.0
+    spread = np.sqrt((seen[:, 0].sum(axis=1) * axis**2).sum(axis=1))
+    assert spread.max() < 3.01  # 2 x 0.015 x 100
+    assert np.percentile(spread, 50) == pytest.approx(1.5, abs=0.3)
+    assert (seen.reshape(200, -1).argmax(axis=1) == 50 * 100 + 50).all()
+
+
 def test_shifts_keep_the_flux_and_whole_pixels_are_exact():
     import torch
 
