@@ -1,6 +1,8 @@
 """Catalogues: read with coordinates, matched on the sphere, with the probability of a match."""
 
 from .._tev_sources import list_tev_sources
+from ._survey_groups_result import SurveyGroups
+from ._survey_plan import SurveyPlan, measure_survey
 from .associations import evaluate_matches
 from .friends import find_friends
 from .groups import Groups, find_groups
@@ -13,12 +15,15 @@ from .positions import propagate_coordinates
 from .redshift_evaluation import RedshiftEvaluation, evaluate_redshifts
 from .redshifts import RedshiftEstimator
 from .simulation import simulate_galaxies
+from .survey import map_survey, open_survey, write_survey
 
 __all__ = [
     "FalseMatches",
     "Groups",
     "RedshiftEstimator",
     "RedshiftEvaluation",
+    "SurveyGroups",
+    "SurveyPlan",
     "evaluate_matches",
     "evaluate_redshifts",
     "extract_photometry",
@@ -26,10 +31,14 @@ __all__ = [
     "find_groups",
     "list_ngc_objects",
     "list_tev_sources",
+    "map_survey",
     "match_catalogs",
     "measure_false_matches",
+    "measure_survey",
+    "open_survey",
     "propagate_coordinates",
     "read_catalog",
     "simulate_galaxies",
     "simulate_photometry",
+    "write_survey",
 ]

@@ -23,6 +23,8 @@ MISSING = ("", "nan", "NaN", "NAN", "null", "NULL", "None", "N/A", "n/a", "--", 
 def read_table(path: Path, *, hdu: int | str | None, on_error: str) -> tuple[Table, str]:
     """Return the table and the name of its format."""
     check_choice("on_error", on_error, ("raise", "mask", "text"))
+    if path.is_dir():
+        return _read_hats(path), "hats"
     with path.open("rb") as file:
         head = file.read(2048)
     kind = _recognise(head)
@@ -95,6 +97,19 @@ def _read_parquet(path: Path, hdu: int | str | None) -> Table:
     if frame.index.name:
         frame = frame.reset_index()
     return Table.from_pandas(frame)
+
+
+def _read_hats(path: Path) -> Table:
+    import pyarrow
+
+    from .survey import collect_survey, open_survey
+
+    survey = open_survey(path)
+    try:
+        return collect_survey(survey)
+    except (pyarrow.ArrowException, OSError) as error:
+        text = " ".join(str(error).split())[:300]
+        raise ValueError(f"{path.name} must be a whole hats table: {text}") from error
 
 
 def _check_names(names: list[str], path: Path) -> None:

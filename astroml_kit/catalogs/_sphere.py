@@ -40,7 +40,15 @@ class Sky:
         if frame is not None and not coords.is_equivalent_frame(frame):
             coords = coords.transform_to(frame.frame.replicate_without_data())
         sphere = coords.spherical
-        lon, lat = sphere.lon.to_value("rad"), sphere.lat.to_value("rad")
+        return cls._arrange(sphere.lon.to_value("rad"), sphere.lat.to_value("rad"))
+
+    @classmethod
+    def from_degrees(cls, lon: np.ndarray, lat: np.ndarray) -> Sky:
+        """Turn columns of positions into vectors."""
+        return cls._arrange(np.radians(lon), np.radians(lat))
+
+    @classmethod
+    def _arrange(cls, lon: np.ndarray, lat: np.ndarray) -> Sky:
         finite = np.isfinite(lon) & np.isfinite(lat)
         rows = np.flatnonzero(finite)
         if len(rows) < len(lon):
@@ -70,3 +78,9 @@ def find_chord(angle: float) -> float:
 def find_separation(chord: np.ndarray) -> np.ndarray:
     """Angle [rad] of chords."""
     return 2 * np.arcsin(np.minimum(chord / 2, 1))
+
+
+def is_survey(value: Any) -> bool:
+    """Whether a value is a lazy LSDB catalogue, without importing lsdb."""
+    kinds = {f"{kind.__module__.split('.')[0]}.{kind.__name__}" for kind in type(value).__mro__}
+    return "lsdb.Catalog" in kinds

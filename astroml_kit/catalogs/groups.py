@@ -11,10 +11,10 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 
-from .._validation import check_real
+from .._validation import check_real, invalid
 from ..models import SkyDBSCAN
 from ._overdensity import count_near, count_rings
-from ._sphere import Sky, find_separation
+from ._sphere import Sky, find_separation, is_survey
 from ._stability import measure_stability
 from .matching import check_radius
 
@@ -81,7 +81,7 @@ class Groups:
 
 
 def find_groups(
-    coords: SkyCoord,
+    coords: Any,
     *,
     radius: u.Quantity,
     min_samples: int = 5,
@@ -89,13 +89,14 @@ def find_groups(
     n_resamples: int = 0,
     drop: float = 0.1,
     rng: Any = None,
-) -> Groups:
+) -> Any:
     """Find groups of positions by their density on the sky.
 
     Parameters
     ----------
     coords : SkyCoord, shape (n,)
-        In any frame; rows with NaN are in no group, and counted.
+        In any frame; rows with NaN are in no group, and counted. Or a survey, see `open_survey`,
+        whose margins reach twice the radius: then the search is done by partition.
     radius : Quantity
         A position with ``min_samples`` positions within it, itself included, is the core of a
         group; cores within it of each other are of one group, and so is what is near them.
@@ -116,11 +117,14 @@ def find_groups(
     Returns
     -------
     Groups
+        Of a survey `SurveyGroups`: the same groups up to the numbers, as a lazy column ``group``,
+        and a table of members and centres.
 
     Raises
     ------
     ValueError
-        For what is no SkyCoord, a radius that is not above 0, or ``min_samples`` below 1.
+        For what is no SkyCoord, a radius that is not above 0, or ``min_samples`` below 1; of
+        surveys, for margins that are too narrow, ``randoms`` or ``n_resamples``.
 
     Notes
     -----
@@ -147,6 +151,13 @@ def find_groups(
     """
     angle = check_radius("radius", radius)
     check_real("min_samples", min_samples, at_least=1)
+    if is_survey(coords):
+        if randoms is not None or n_resamples:
+            raise invalid("randoms and n_resamples", "left out for a survey", n_resamples,
+                          "They need all positions in memory.")  # fmt: skip
+        from ._survey_groups import find_survey_groups
+
+        return find_survey_groups(coords, angle=angle, min_samples=min_samples)
     sky = Sky.open("coords", coords)
     rows = np.sort(sky.rows)
     sphere = coords.spherical

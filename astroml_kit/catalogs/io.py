@@ -29,7 +29,8 @@ def read_catalog(
     r"""Read a table of sources and make coordinates of its positions.
 
     The content of the file says what it is: FITS, VOTable, ECSV, Parquet, or text with columns
-    separated by commas, semicolons, tabs or blanks.
+    separated by commas, semicolons, tabs or blanks. A folder is a HATS catalogue, which is read
+    whole where it fits into memory; for larger ones there is `open_survey`.
 
     Parameters
     ----------

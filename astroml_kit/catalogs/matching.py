@@ -13,20 +13,19 @@ from scipy.spatial import cKDTree
 
 from .._validation import check_choice, check_real, invalid
 from ..significance import OnOffCounts
-from ._sphere import Sky, find_chord, find_separation
+from ._sphere import Sky, find_chord, find_separation, is_survey
 
 KEEP = ("nearest", "mutual", "all")
 
 
-def match_catalogs(
-    first: SkyCoord, second: SkyCoord, *, radius: u.Quantity, keep: str = "nearest"
-) -> QTable:
-    """Match two lists of positions on the sky.
+def match_catalogs(first: Any, second: Any, *, radius: u.Quantity, keep: str = "nearest") -> Any:
+    """Match two lists of positions on the sky, in memory or as surveys of any size.
 
     Parameters
     ----------
     first, second : `~astropy.coordinates.SkyCoord`, shapes (n_first,) and (n_second,)
-        In any frames, at one epoch: see `propagate_coordinates`.
+        In any frames, at one epoch: see `propagate_coordinates`. Or both surveys, see
+        `open_survey`: then the match is lazy and done by partition.
     radius : `~astropy.units.Quantity`
         Largest separation of a match, itself included.
     keep : {"nearest", "mutual", "all"}
@@ -44,10 +43,16 @@ def match_catalogs(
         of ``second`` claimed more than once) and ``n_without_position`` of both lists: positions
         with NaN match nothing.
 
+        Of two surveys, the same pairs as a lazy ``lsdb.Catalog``: all columns of both, with
+        ``_first`` and ``_second`` behind their names, and ``separation_arcsec``. `write_survey`
+        computes and writes it.
+
     Raises
     ------
     ValueError
-        For a radius that is not above 0 or beyond 180 degrees, or an unknown ``keep``.
+        For a radius that is not above 0 or beyond 180 degrees, or an unknown ``keep``; of surveys,
+        for margins narrower than the radius (of ``second``) or, for "mutual", twice it (of
+        ``first``).
 
     Notes
     -----
@@ -65,6 +70,10 @@ def match_catalogs(
     """
     check_choice("keep", keep, KEEP)
     limit = check_radius("radius", radius)
+    if is_survey(first) and is_survey(second):
+        from ._survey_matching import match_surveys
+
+        return match_surveys(first, second, limit=limit, keep=keep)
     one, two = Sky.open("first", first), Sky.open("second", second, frame=first)
     pairs = find_pairs(one, two, limit) if keep == "all" else find_nearest(one, two, limit)
     if keep == "mutual":
