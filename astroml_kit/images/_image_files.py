@@ -67,6 +67,8 @@ def _read_arrays(content: bytes) -> dict[str, Any]:
     if not named and len(arrays) != 1:
         raise ValueError(f"it lacks an array 'data' and has {sorted(arrays)}")
     data = arrays.pop(named[0] if named else next(iter(arrays)))
+    if not isinstance(data, np.ndarray):
+        raise ValueError("it holds files and no arrays; read_stamps reads those of a zip")
     if data.ndim == 4 and 1 in data.shape[:2]:
         data = data.reshape(-1, *data.shape[-2:])
     return {"data": data} | {

@@ -140,6 +140,8 @@ class ParquetFiles:
                 )
             return self._find_files(inner)
         found = [file for file in path.rglob("*.parquet") if not file.name.startswith(("_", "."))]
+        if self.properties:  # beside the partitions a catalogue has a thumbnail of their rows
+            found = [file for file in found if "Norder=" in file.relative_to(path).as_posix()]
         return sorted(found, key=lambda file: _split_digits(file.relative_to(path).as_posix()))
 
     def _open(self, file: Path) -> Any:

@@ -229,7 +229,9 @@ def resample_source(
     factor = areas if _name_kind(source, grid.kind) == "flux" else np.ones(len(rows))
     # The mean over that many independent pixels.
     noise = 1 / np.maximum(ratios, 1)
-    reach = np.ceil(0.75 * grid.side * ratios * 1.1 + 3)[:, None].astype(int)
+    # half a diagonal, along the axis of the image where its pixels are smallest
+    longest = np.linalg.norm(np.linalg.inv(jacobians) @ matrices, ord=2, axis=(1, 2))
+    reach = np.ceil(0.75 * grid.side * longest * 1.1 + 3)[:, None].astype(int)
     middle = np.rint(pixels).astype(int)
     step = max(1, MOST_POINTS // (grid.side * n_fine) ** 2)
     for image, own, first in source.iter_pieces(middle - reach, middle + reach):
@@ -297,14 +299,13 @@ def _measure_scale(source: ImageSource) -> float:
 
 
 def _name_kind(source: ImageSource, kind: str | None) -> str:
-    """Brightness where the unit is per solid angle."""
+    """Brightness where the unit is per solid angle or beam."""
     if kind is not None:
         return kind
     bases = () if source.unit is None else zip(source.unit.bases, source.unit.powers, strict=True)
-    angular = sum(power * (2 if base.is_equivalent("sr") else 1)
-                  for base, power in bases
-                  if base.is_equivalent("sr") or base.is_equivalent("deg"))  # fmt: skip
-    return "brightness" if angular < 0 else "flux"
+    per_area = any(power < 0 and (base.is_equivalent("sr") or base.is_equivalent("deg")
+                                  or base == u.beam) for base, power in bases)  # fmt: skip
+    return "brightness" if per_area else "flux"
 
 
 def _convert_unit(source: ImageSource, first: ImageSource) -> float:

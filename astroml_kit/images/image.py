@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -75,10 +75,16 @@ class SkyImage:
         if self.wcs is not None and (self.wcs.naxis != 2 or not self.wcs.has_celestial):
             raise ValueError("wcs must be celestial and of two axes. Give wcs.celestial.")
         unit = None if self.unit is None else u.Unit(self.unit)
-        fields = {"data": data, "mask": bad, "uncertainty": uncertainty, "bands": bands,
+        checked = {"data": data, "mask": bad, "uncertainty": uncertainty, "bands": bands,
                   "unit": unit, "meta": MappingProxyType(dict(self.meta))}  # fmt: skip
-        for name, value in fields.items():
+        for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the read-only view on meta does not pickle; worker processes need that
+        names = [one.name for one in fields(self)]
+        values = [dict(self.meta) if name == "meta" else getattr(self, name) for name in names]
+        return type(self), tuple(values)
 
     def __str__(self) -> str:
         sizes = " x ".join(map(str, self.data.shape[-2:]))

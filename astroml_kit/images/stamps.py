@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -71,7 +71,7 @@ class Stamps:
         check_same_length(images=images, mask=self.mask, table=table, wcs=self.wcs)
         if self.bands and len(self.bands) != images.shape[1]:
             raise invalid("bands", f"{images.shape[1]} names, one per plane", tuple(self.bands))
-        fields = {
+        checked = {
             "images": images,
             "mask": _complete_mask(images, self.mask),
             "table": table,
@@ -80,11 +80,17 @@ class Stamps:
             "meta": MappingProxyType(dict(self.meta)),
         }
         if self.uncertainty is not None:
-            fields["uncertainty"] = np.asarray(self.uncertainty, dtype=np.float32)
-            if fields["uncertainty"].shape != images.shape:
+            checked["uncertainty"] = np.asarray(self.uncertainty, dtype=np.float32)
+            if checked["uncertainty"].shape != images.shape:
                 raise invalid("uncertainty", f"of shape {images.shape}", self.uncertainty)
-        for name, value in fields.items():
+        for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the read-only view on meta does not pickle; worker processes need that
+        names = [one.name for one in fields(self)]
+        values = [dict(self.meta) if name == "meta" else getattr(self, name) for name in names]
+        return type(self), tuple(values)
 
     def __len__(self) -> int:
         return len(self.images)

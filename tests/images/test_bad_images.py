@@ -123,6 +123,9 @@ def test_not_an_image(tmp_path):
     )
     with pytest.raises(ValueError, match=r"must have an image of two axes or more, got \['1 : Bin"):
         read_image(tmp_path / "table.fits")
+    make_zip(tmp_path / "a.zip", {"a.png": GOOD})
+    with pytest.raises(ValueError, match=r"a\.zip must be a whole image: it holds files"):
+        read_image(tmp_path / "a.zip")
     np.savez(tmp_path / "pickle.npz", data=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match=r"pickle\.npz must be a whole image: .*without pickles"):
         read_image(tmp_path / "pickle.npz")

@@ -14,6 +14,12 @@ from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
 from astroml_kit.images import SkyImage, extract_stamps
+from astroml_kit.images._cutting import (
+    choose_matrices,
+    find_grids,
+    find_points,
+    measure_jacobians,
+)
 from astroml_kit.images._stamp_wcs import flip_wcs
 
 
@@ -187,6 +193,33 @@ def test_interpolation_is_that_of_the_two_wcs():
             np.testing.assert_allclose(stamps.images[row, 0], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(("crval", "ctype", "sip"), [
+    ((40.0, 89.97), "RA DEC", 0), ((0.0, -90.0), "RA DEC", 0), ((0.0, 5.0), "GLON GLAT", 0),
+    ((10.0, 30.0), "RA DEC", 3e-6), ((10.0, 30.0), "RA DEC", 1e-4),
+])  # fmt: skip
+def test_grids_from_a_few_points_are_those_of_every_point(crval, ctype, sip, monkeypatch):
+    wcs = make_wcs(crval=crval, crpix=(100, 90), scale=3.0, angle=15, ctype=ctype)
+    if sip:
+        wcs.wcs.ctype = ["RA---TAN-SIP", "DEC--TAN-SIP"]
+        a = np.zeros((4, 4))
+        a[2, 0], a[0, 3] = sip, sip / 30
+        wcs.sip = Sip(a, a.T, None, None, wcs.wcs.crpix)
+    sky = wcs.pixel_to_world([99.0, 140.0], [89.0, 60.0]).icrs
+    centers = np.stack([sky.ra.deg, sky.dec.deg], axis=1)
+    jacobians = measure_jacobians(wcs, np.array([[99.0, 89.0], [140.0, 60.0]]))
+    matrices = choose_matrices(jacobians, scale=2 / 3600, north_up=True, parity="sky")
+    grids = find_grids(wcs, centers, matrices, 40, 2)
+    assert grids.shape == (2, 40, 40, 4, 2)
+    # row 7, column 31, the lower right of its four points
+    offset = np.array([31 - 19.5 + 0.25, 7 - 19.5 - 0.25])
+    exact = find_points(wcs, centers, matrices, offset)
+    assert np.abs(grids[:, 7, 31, 1] - exact).max() < 1e-3
+    monkeypatch.setattr("astroml_kit.images._cutting.TOLERANCE", 0)
+    np.testing.assert_allclose(
+        find_grids(wcs, centers, matrices, 40, 2)[:, 7, 31, 1], exact, rtol=0, atol=1e-9
+    )
+
+
 def test_nothing_changes_on_the_grid_of_the_image():
     image = make_image(angle=25, crval=(0.0, 0.0), crpix=(8, 7))
     position = image.wcs.pixel_to_world([7], [6])  # where the image's own projection touches
@@ -208,6 +241,10 @@ def test_flux_is_kept_and_brightness_is_not_scaled(scale, fine):
     bright = extract_stamps(SkyImage(star, wcs=wcs, unit="MJy/sr"), position, **options)
     assert bright.meta["kind"] == "brightness"
     np.testing.assert_allclose(bright.images * scale**2, counts.images, rtol=1e-6)
+    for unit, kind in (("Jy/beam", "brightness"), ("nmgy/arcsec2", "brightness"), ("Jy", "flux")):
+        with u.add_enabled_units(u.photometric):
+            image = SkyImage(star, wcs=wcs, unit=unit)
+        assert extract_stamps(image, position, size=4).meta["kind"] == kind
 
 
 def test_noise_of_larger_pixels_is_that_of_their_sum():
@@ -281,6 +318,19 @@ def test_a_big_image_is_read_by_tiles(tmp_path, monkeypatch):
             tiled = extract_stamps(path, positions, size=6, **options)
         np.testing.assert_allclose(tiled.images, whole.images, rtol=1e-6)
         np.testing.assert_array_equal(tiled.table["coverage"], whole.table["coverage"])
+
+
+def test_oblong_pixels_of_a_file_are_read_as_far_as_a_stamp_reaches(tmp_path):
+    wcs = make_wcs(crpix=(200, 50))
+    wcs.wcs.cd = np.diag([-0.25, 2.0]) / 3600
+    data = np.random.default_rng(0).normal(size=(100, 400))
+    fits.writeto(tmp_path / "slit.fits", data, wcs.to_header())
+    position = wcs.pixel_to_world([200.0], [50.0])
+    options = {"size": 20, "pixel_scale": 2 * u.arcsec}
+    found = extract_stamps(tmp_path / "slit.fits", position, **options)
+    assert found.table["coverage"][0] == 1
+    whole = extract_stamps(SkyImage(data, wcs=wcs), position, **options)
+    np.testing.assert_allclose(found.images, whole.images, atol=1e-5)
 
 
 def test_units_convert_or_are_refused():

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import os
+import pickle
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -241,6 +242,15 @@ def test_the_wcs_of_a_part_is_that_of_the_whole_with_every_distortion():
     np.testing.assert_allclose(part, whole, rtol=0, atol=1e-12)
     # and the distortion is felt
     assert np.abs(np.array(whole) - wcs.wcs_pix2world(x, y, 0)).max() * 3600 > 0.001
+
+
+def test_images_go_to_other_processes():
+    image = SkyImage(np.eye(4), wcs=make_wcs(), unit="nJy", meta={"path": "a.fits"})
+    back = pickle.loads(pickle.dumps(image))
+    np.testing.assert_array_equal(back.data, image.data)
+    apart = back.wcs.pixel_to_world(3, 1).separation(image.wcs.pixel_to_world(3, 1))
+    assert apart.arcsec < 1e-9
+    assert dict(back.meta) == {"path": "a.fits"}
 
 
 def test_what_is_given_is_checked_and_kept():

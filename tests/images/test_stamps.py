@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import pickle
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -119,6 +120,29 @@ def test_rows_are_taken_together():
     assert samples.X[1, 0, 0, 0] == -5
     assert samples.meta["filled_pixels"] == 1
     assert np.isnan(images[1, 0, 0, 0])  # what was given is left alone
+
+
+def test_stamps_go_to_other_processes():
+    stamps = make_stamps()
+    back = pickle.loads(pickle.dumps(stamps))
+    np.testing.assert_array_equal(back.images, stamps.images)
+    assert back.wcs[6].wcs.compare(stamps.wcs[6].wcs)
+    assert dict(back.meta) == dict(stamps.meta)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(DATA is None, reason="set ASTROML_KIT_DATA to a folder with galaxy-zoo1-sdss")
+def test_galaxy_zoo_crops_and_their_labels():
+    folder = Path(DATA) / "galaxy-zoo1-sdss"
+    batches = iter_stamps(
+        folder / "crops112.zip", batch_size=40, labels=folder / "labels.csv", dtype="uint8"
+    )
+    first = next(batches)
+    assert first.images.shape == (40, 3, 112, 112)
+    # a name of 18 digits keeps them all
+    assert first.table["id"][0] == "587722952767439450"
+    assert first.table["label"][0] == 3
+    assert first.meta["images_without_label"] == first.meta["labels_without_image"] == 0
 
 
 def test_fits_members_bring_mask_errors_and_wcs(tmp_path):
@@ -253,6 +277,7 @@ def test_a_hats_catalogue_partition_by_partition(tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         write_stamps(stamps[rows], folder / f"Npix={number}.parquet")
     (root / "dataset" / "_metadata.parquet").write_bytes(b"none of the partitions")
+    write_stamps(stamps[:2], root / "dataset" / "data_thumbnail.parquet")
     (root / "hats.properties").write_text("#HATS catalog\nobs_collection=galaxies\nhats_nrows=7\n")
     back = read_stamps(root)
     np.testing.assert_array_equal(back.images, stamps.images)
