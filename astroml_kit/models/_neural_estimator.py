@@ -6,7 +6,7 @@ like (`_build_network`) and what the outputs mean; everything between is here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -286,26 +286,23 @@ class NeuralEstimator(Carded, BaseEstimator):
 
     def _run(self, X: np.ndarray) -> np.ndarray:
         """Return the outputs of the network for checked rows, shape (n_samples, n_outputs)."""
-        chunks = (X[start : start + self._chunk] for start in range(0, len(X), self._chunk))
-        parts = [
-            self._apply(self._get_scorer(), self._transform_inputs(rows), dtype=self._dtype)
-            for rows in chunks
-        ]
-        return np.concatenate(parts)
+        starts = range(0, len(X), self._chunk)
+        chunks = (self._transform_inputs(X[start : start + self._chunk]) for start in starts)
+        return self._pass(self._get_scorer(), chunks, dtype=self._dtype)
 
     def _apply(self, network: torch.nn.Module, inputs: np.ndarray, *, dtype: str) -> np.ndarray:
         """Return what a network makes of inputs, float64."""
+        starts = range(0, len(inputs), self._chunk)
+        chunks = (inputs[start : start + self._chunk] for start in starts)
+        return self._pass(network, chunks, dtype=dtype)
+
+    def _pass(
+        self, network: torch.nn.Module, chunks: Iterable[np.ndarray], *, dtype: str
+    ) -> np.ndarray:
         from ._training import find_device, run_network
 
         device, n_threads = find_device(self.device), effective_n_jobs(self.n_jobs)
-        chunks = (
-            inputs[start : start + self._chunk] for start in range(0, len(inputs), self._chunk)
-        )
-        parts = [
-            run_network(network, rows, device=device, dtype=dtype, n_threads=n_threads)
-            for rows in chunks
-        ]
-        return np.concatenate(parts)
+        return run_network(network, chunks, device=device, dtype=dtype, n_threads=n_threads)
 
     def __getstate__(self) -> dict[str, Any]:
         # a network on a graphics card would not unpickle on a machine without one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -251,13 +251,19 @@ def _choose_optimizer(options: TrainingOptions) -> dict[str, Any]:
 
 
 def run_network(
-    network: torch.nn.Module, X: np.ndarray, *, device: str, dtype: str, n_threads: int
+    network: torch.nn.Module,
+    chunks: Iterable[np.ndarray],
+    *,
+    device: str,
+    dtype: str,
+    n_threads: int,
 ) -> np.ndarray:
-    """Return the outputs for some rows, float64."""
+    """Return the outputs for rows that come in chunks, float64."""
+    kind = getattr(torch, dtype)
     with isolate_torch(device=device, n_threads=n_threads), torch.inference_mode():
         network.to(device).eval()
-        inputs = torch.tensor(X, dtype=getattr(torch, dtype), device=device)
-        return network(inputs).cpu().numpy().astype(np.float64)
+        parts = [network(torch.tensor(X, dtype=kind, device=device)).cpu().numpy() for X in chunks]
+    return np.concatenate(parts).astype(np.float64)
 
 
 def find_device(name: str) -> str:
