@@ -80,32 +80,103 @@ def _push_children(stack, depth, node, starts, place):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _place_boxes(one, other, low, high, limit, angle, cylinder):
+    """Whether no, every or some point of a box is a neighbour of those of another box."""
+    nearest = farthest = 0.0
+    for k in range(3):
+        gap = max(low[other, k] - high[one, k], low[one, k] - high[other, k], 0.0)
+        span = max(high[other, k] - low[one, k], high[one, k] - low[other, k])
+        nearest += gap**2
+        farthest += span**2
+    if nearest > limit * (1 + _MARGIN):
+        return OUTSIDE
+    whole = farthest <= limit * (1 - _MARGIN)
+    if low.shape[1] == 3:
+        return INSIDE if whole else PARTLY
+    rest_nearest = rest_farthest = 0.0
+    for k in range(3, low.shape[1]):
+        gap = max(low[other, k] - high[one, k], low[one, k] - high[other, k], 0.0)
+        span = max(high[other, k] - low[one, k], high[one, k] - low[other, k])
+        if gap**2 > 1 + _MARGIN:
+            return OUTSIDE
+        whole = whole and span**2 <= 1 - _MARGIN
+        rest_nearest += gap**2
+        rest_farthest += span**2
+    if cylinder:
+        return INSIDE if whole else PARTLY
+    if _find_share(nearest, angle) ** 2 + rest_nearest > 1 + _MARGIN:
+        return OUTSIDE
+    if whole and _find_share(farthest, angle) ** 2 + rest_farthest <= 1 - _MARGIN:
+        return INSIDE
+    return PARTLY
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sum_nodes(weight, starts, ends, leaf):
+    """Weight of every node."""
+    total = np.zeros(len(starts))
+    for node in range(len(starts) - 1, -1, -1):
+        if leaf[node]:
+            for j in range(starts[node], ends[node]):
+                total[node] += weight[j]
+        else:
+            total[node] = total[2 * node + 1] + total[2 * node + 2]
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def find_core(points, weight, starts, ends, leaf, low, high, limit, angle, cylinder, needed):
     """Mark the points whose neighbourhoods, themselves included, weigh ``needed`` or more.
 
-    ``points`` are in the order of the tree; counting ends as soon as there are enough.
+    ``points`` are in the order of the tree, which is walked once for all points of a leaf. What
+    lies wholly near the leaf is counted as a whole, and that ends as soon as there is enough:
+    dense regions are cheap. The other leaves are looked at point by point.
     """
     core = np.zeros(len(points), dtype=np.bool_)
+    total = _sum_nodes(weight, starts, ends, leaf)
+    near = np.empty(len(starts), dtype=np.int64)
     stack = np.empty(_MOST_DEPTH, dtype=np.int64)
-    for i in range(len(points)):
-        point, total = points[i], 0.0
+    for own in range(len(starts)):
+        if not leaf[own]:
+            continue
+        whole, n_near = 0.0, 0
         stack[0], depth = 0, 1
-        while depth > 0 and total < needed:
+        while depth > 0 and whole < needed:
             depth -= 1
             node = stack[depth]
-            where = _place_node(point, low[node], high[node], limit, angle, cylinder)
+            where = _place_boxes(own, node, low, high, limit, angle, cylinder)
             if where == OUTSIDE:
                 continue
-            if where == PARTLY and not leaf[node]:
-                depth = _push_children(stack, depth, node, starts, i)
-                continue
-            for j in range(starts[node], ends[node]):
-                if where == INSIDE or _is_near(point, points[j], limit, angle, cylinder):
-                    total += weight[j]
-                    if total >= needed:
-                        break
-        core[i] = total >= needed
+            if where == INSIDE:
+                whole += total[node]
+            elif leaf[node]:
+                near[n_near] = node
+                n_near += 1
+            else:
+                depth = _push_children(stack, depth, node, starts, starts[own])
+        for i in range(starts[own], ends[own]):
+            core[i] = whole >= needed or _is_enough(
+                points, weight, i, whole, near[:n_near], starts, ends, low, high, limit, angle,
+                cylinder, needed,
+            )  # fmt: skip
     return core
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _is_enough(
+    points, weight, i, found, near, starts, ends, low, high, limit, angle, cylinder, needed
+):
+    """Whether some leaves bring the weight near point ``i`` from ``found`` to ``needed``."""
+    for node in near:
+        where = _place_node(points[i], low[node], high[node], limit, angle, cylinder)
+        if where == OUTSIDE:
+            continue
+        for j in range(starts[node], ends[node]):
+            if where == INSIDE or _is_near(points[i], points[j], limit, angle, cylinder):
+                found += weight[j]
+                if found >= needed:
+                    return True
+    return found >= needed
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -145,50 +216,80 @@ def join_core(points, core, starts, ends, leaf, low, high, limit, angle, cylinde
     """Return a core point that stands for the cluster of each core point.
 
     A node whose core points are known to be of one cluster is ``joined``: it is passed over as a
-    whole by the members of that cluster, which makes dense regions cheap. A pair is looked at once,
-    when it is the turn of the one that comes first.
+    whole by leaves of that cluster, which makes dense regions cheap. The tree is walked once for
+    all points of a leaf, and a pair of leaves is looked at when it is the turn of the first.
     """
     parent = np.arange(len(points))
     first = _find_first_core(core, starts, ends)
     joined = np.zeros(len(starts), dtype=np.bool_)
     stack = np.empty(_MOST_DEPTH, dtype=np.int64)
-    for i in range(len(points)):
-        if not core[i]:
+    for own in range(len(starts)):
+        if not leaf[own] or first[own] == NO_CORE:
             continue
-        root = _find_root(parent, i)
+        _join_leaves(points, core, parent, joined, own, own, starts, ends, low, high, limit, angle,
+                     cylinder)  # fmt: skip
         stack[0], depth = 0, 1
         while depth > 0:
             depth -= 1
             node = stack[depth]
-            if first[node] == NO_CORE or ends[node] <= i + 1:
+            if first[node] == NO_CORE or ends[node] <= ends[own]:
                 continue
             if not joined[node] and not leaf[node]:
                 joined[node] = _are_joined(parent, first, joined, 2 * node + 1)
-            if joined[node] and _find_root(parent, first[node]) == root:
+            both = joined[own] and joined[node]
+            if both and _find_root(parent, first[node]) == _find_root(parent, first[own]):
                 continue
-            where = _place_node(points[i], low[node], high[node], limit, angle, cylinder)
+            where = _place_boxes(own, node, low, high, limit, angle, cylinder)
             if where == OUTSIDE:
                 continue
-            if where == PARTLY and not leaf[node]:
-                depth = _push_children(stack, depth, node, starts, i)
-                continue
-            if where == INSIDE and joined[node]:
-                root = _join(parent, root, first[node])
-                continue
-            whole = True
-            for j in range(starts[node], ends[node]):
-                if not core[j] or _find_root(parent, j) == root:
-                    continue
-                if j > i and (
-                    where == INSIDE or _is_near(points[i], points[j], limit, angle, cylinder)
-                ):
-                    root = _join(parent, root, j)
-                else:
-                    whole = False
-            joined[node] = joined[node] or whole
+            if where == INSIDE and both:
+                _join(parent, first[own], first[node])
+            elif leaf[node]:
+                _join_leaves(points, core, parent, joined, own, node, starts, ends, low, high,
+                             limit, angle, cylinder)  # fmt: skip
+            else:
+                depth = _push_children(stack, depth, node, starts, starts[own])
     for i in range(len(points)):
         parent[i] = _find_root(parent, i)
     return parent
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _join_leaves(
+    points, core, parent, joined, own, node, starts, ends, low, high, limit, angle, cylinder
+):
+    """Join the core points of two leaves, or of one, that are near each other."""
+    for i in range(starts[own], ends[own]):
+        if not core[i]:
+            continue
+        where = _place_node(points[i], low[node], high[node], limit, angle, cylinder)
+        if where == OUTSIDE:
+            continue
+        root = _find_root(parent, i)
+        for j in range(i + 1 if own == node else starts[node], ends[node]):
+            if not core[j] or _find_root(parent, j) == root:
+                continue
+            if where == INSIDE or _is_near(points[i], points[j], limit, angle, cylinder):
+                root = _join(parent, root, j)
+                if joined[node]:  # and with it all others there
+                    if joined[own]:
+                        return
+                    break
+    for one in (own, node):
+        joined[one] = joined[one] or _is_one(core, parent, starts[one], ends[one])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _is_one(core, parent, start, end):
+    """Whether all core points of a leaf are of one cluster."""
+    root = NO_CORE
+    for i in range(start, end):
+        if core[i]:
+            found = _find_root(parent, i)
+            if root not in (NO_CORE, found):
+                return False
+            root = found
+    return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -265,10 +265,10 @@ def _number_clusters(root: np.ndarray, core: np.ndarray, order: np.ndarray) -> n
     labels = np.full(len(root), -1)
     if not core.any():
         return labels
-    stands, member = np.unique(root[core], return_inverse=True)
-    first = np.full(len(stands), len(root))
-    np.minimum.at(first, member, order[core])
-    number = np.empty(len(stands), dtype=np.int64)
-    number[np.argsort(first)] = np.arange(len(stands))
-    labels[core] = number[member]
+    first = np.full(len(root), len(root))
+    np.minimum.at(first, root[core], order[core])
+    stands = np.flatnonzero(first < len(root))
+    number = np.empty(len(root), dtype=np.int64)
+    number[stands[np.argsort(first[stands])]] = np.arange(len(stands))
+    labels[core] = number[root[core]]
     return labels
