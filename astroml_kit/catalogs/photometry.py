@@ -108,7 +108,7 @@ def extract_photometry(
     features = dict(columns) | {f"{a}-{b}": columns[a] - columns[b] for a, b in pairs} | logs
     meta: dict[str, Any] = {
         "bands": list(bands), "kind": kind, "n_missing": n_missing,
-        "softening": {band: float(u.Quantity(given[band]).to_value("Jy")) for band in given},
+        "softening": {band: float(u.Quantity(given[band], u.Jy).value) for band in given},
     }  # fmt: skip
     y = None if label is None else _read_label(table[label], label, meta)
     return Samples(

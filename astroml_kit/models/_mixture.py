@@ -90,7 +90,7 @@ class Mixture:
             middle = 0.5 * (low + high)
             below = self.find_cdf(middle) < levels
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-            if np.all(high - low <= 1e-12 * (1 + np.abs(high))):
+            if np.all(high - low <= 1e-10 * (1 + np.abs(high))):
                 break
         return high
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,7 +17,11 @@ from ._wrapper import Wrapper, draw_seed, fit_model, list_folds, seed_model
 from .conformal import find_bound
 from .mixture_density import check_levels, check_values
 
-N_KNOTS = 201  # of the map from levels as said to levels as they hold
+SMALLEST_LEVEL = 1e-11  # of a quantile: further out a distribution says nothing
+# Knots of the map from levels as said to levels as they hold, and rows for each: what is finer is
+# noise, and would be seen in the densities.
+MOST_KNOTS, ROWS_PER_KNOT = 20, 50
+N_TABULATED = 2001
 FEWEST = 50  # rows in a band, below which its map would be noise
 
 
@@ -190,8 +195,7 @@ class CalibratedRegressor(RegressorMixin, Wrapper):
     def predict_pdf(self, X: Any, y: Any) -> np.ndarray:
         """Return the calibrated density at ``y``, one or several for each row.
 
-        The slope of the calibration map, which is smooth on the scale of the map's knots, times
-        the density of the mixture.
+        The slope of the calibration map times the density of the mixture.
         """
         mixture = self.predict_mixture(X)
         values = check_values(y, len(mixture))
@@ -205,18 +209,22 @@ class CalibratedRegressor(RegressorMixin, Wrapper):
         return density
 
     def _map(self, band: int) -> tuple[np.ndarray, np.ndarray]:
-        """Levels as said, strictly ascending from 0 to 1, and as they hold."""
+        """Levels as said, ascending from 0 to 1, and as they hold; smooth between knots."""
         levels = self.levels_[band]
-        holds = np.linspace(0, 1, min(N_KNOTS, max(len(levels) // 10, 2)))
+        n_knots = int(np.clip(len(levels) // ROWS_PER_KNOT, 2, MOST_KNOTS))
+        holds = np.linspace(0, 1, n_knots + 1)
         said = np.concatenate([[0.0], np.quantile(levels, holds[1:-1]), [1.0]])
         # A trace of the identity: where levels repeat, the map must still rise.
-        return 1e-6 * holds + (1 - 1e-6) * said, holds
+        said = 1e-6 * holds + (1 - 1e-6) * said
+        grid = np.union1d(np.linspace(0, 1, N_TABULATED), said)
+        return grid, PchipInterpolator(said, holds)(grid)
 
     def predict_interval(self, X: Any, confidence: float | None = None) -> np.ndarray:
         """Return central intervals: lower and upper ends, shape (n_samples, 2).
 
         They hold the truth of ``confidence`` of the rows in each band; infinite where a band has
-        too few rows for that.
+        too few rows for that, or distributions so narrow that its truths lie at levels within
+        1e-11 of 0 or 1.
         """
         check_is_fitted(self)
         confidence = float(
@@ -226,9 +234,10 @@ class CalibratedRegressor(RegressorMixin, Wrapper):
         bounds = np.array(
             [find_bound(np.sort(np.abs(part - 0.5)), confidence) for part in self.levels_]
         )
+        bounds[bounds > 0.5 - SMALLEST_LEVEL] = np.inf
         half = bounds[self._find_bands(X)]
-        levels = np.column_stack([0.5 - half, 0.5 + half])
-        ends = self.predict_mixture(X).find_quantiles(np.clip(levels, 1e-12, 1 - 1e-12))
+        known = np.where(np.isfinite(half), half, 0.0)
+        ends = self.predict_mixture(X).find_quantiles(np.column_stack([0.5 - known, 0.5 + known]))
         return np.where(np.isfinite(half)[:, None], ends, [-np.inf, np.inf])
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 from sklearn.base import RegressorMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import check_choice, check_real, invalid
@@ -135,7 +135,7 @@ progress, random_state
         X, y, sample_weight, groups, names = unpack_samples(X, y, sample_weight, groups)
         X, y = self._take_rows(X, y, names)
         if np.ndim(y) == 2 and np.shape(y)[1] == 1:
-            y = np.ravel(y)
+            y = column_or_1d(y, warn=True)
         if np.ndim(y) != 1:
             raise invalid("y", "one value per sample", y, "Train one model per column.")
         X, y, weight, groups = self._weigh_rows(X, y, sample_weight, groups)
