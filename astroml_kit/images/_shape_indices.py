@@ -46,8 +46,12 @@ def sum_turned(image, use, twice_x, twice_y, radius):
 @njit(cache=True, nogil=True)
 def turn(image):
     """Stack an image and itself turned by 180 degrees."""
-    both = np.empty((2, *image.shape))
-    both[0], both[1] = image, image[::-1, ::-1]
+    height, width = image.shape
+    both = np.empty((2, height, width))
+    for y in range(height):
+        for x in range(width):
+            both[0, y, x] = image[y, x]
+            both[1, height - 1 - y, width - 1 - x] = image[y, x]
     return both
 
 
@@ -174,7 +178,8 @@ def find_knots(image, smooth, segment, least_rise, n_levels=32):
     """Peaks of a segment: how many, the second's light, the brightest's place, the multimode.
 
     Pixels are taken from the brightest on. Where two hills meet, the lower is a peak of its own
-    if it rises ``least_rise`` above the pass, and else part of the higher. The multimode is the
+    if it rises ``least_rise`` above the pass, and else part of the higher; the pass itself goes
+    with its brightest neighbour. The multimode is the
     largest ratio of areas of the two largest regions above any of ``n_levels`` levels.
     """
     height, width = smooth.shape
@@ -194,7 +199,7 @@ def find_knots(image, smooth, segment, least_rise, n_levels=32):
         rank[here] = k
         height_here = values[order[k]]
         size[k], light[k], top[k] = 1, image[y, x], height_here
-        own_hill = -1
+        highest, steepest = k, k
         for j in range(max(y - 1, 0), min(y + 2, height)):
             for i in range(max(x - 1, 0), min(x + 2, width)):
                 other = rank[j * width + i]
@@ -205,17 +210,20 @@ def find_knots(image, smooth, segment, least_rise, n_levels=32):
                     low, high = max(one, two), min(one, two)
                     region[low] = high
                     size[high] += size[low]
-                two = _find_root(hill, other)
-                if own_hill < 0:
-                    hill[k] = two
-                    light[two] += light[k]
-                    own_hill = two
-                elif two != own_hill:
-                    low, high = max(own_hill, two), min(own_hill, two)
-                    if top[low] - height_here < least_rise:
-                        hill[low] = high
-                        light[high] += light[low]
-                        own_hill = high
+                highest = min(highest, _find_root(hill, other))
+                steepest = min(steepest, other)
+        for j in range(max(y - 1, 0), min(y + 2, height)):
+            for i in range(max(x - 1, 0), min(x + 2, width)):
+                other = rank[j * width + i]
+                if other < 0 or other == k:
+                    continue
+                low = _find_root(hill, other)
+                if low != highest and top[low] - height_here < least_rise:
+                    hill[low] = highest
+                    light[highest] += light[low]
+        if steepest != k:
+            hill[k] = _find_root(hill, steepest)
+            light[hill[k]] += light[k]
         if (k + 1) * n_levels // n > taken:
             taken = (k + 1) * n_levels // n
             first, second = 0.0, 0.0
@@ -242,8 +250,9 @@ def find_knots(image, smooth, segment, least_rise, n_levels=32):
 def measure_waves(image, bad, centre_x, centre_y, inner, outer):
     """Amplitudes of 1, 2, 3 and 4 waves around the centre over the light of the ring."""
     real, imaginary, light = np.zeros(4), np.zeros(4), 0.0
-    for y in range(image.shape[0]):
-        for x in range(image.shape[1]):
+    height, width = image.shape
+    for y in range(max(int(centre_y - outer), 0), min(int(centre_y + outer) + 2, height)):
+        for x in range(max(int(centre_x - outer), 0), min(int(centre_x + outer) + 2, width)):
             dx, dy = x - centre_x, y - centre_y
             r2 = dx**2 + dy**2
             if bad[y, x] or r2 > outer**2 or r2 < inner**2 or r2 == 0:

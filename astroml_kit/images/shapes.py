@@ -288,10 +288,10 @@ def _measure(
     flags, n_bad = np.zeros(n, dtype=int), 0
     for start in range(0, n, _BATCH):
         rows = slice(start, min(start + _BATCH, n))
-        part = planes[rows].astype(float)
+        part = planes[rows].astype(float, order="C")
         wrong = _find_bad(planes[rows], None if mask is None else mask[rows], chosen)
         n_bad += int(np.count_nonzero(wrong))
-        image = part.mean(axis=1) if chosen is None else np.ascontiguousarray(part[:, chosen])
+        image = part.mean(axis=1) if chosen is None else part[:, chosen].copy()
         out[rows], flags[rows] = measure_stamps(
             image, wrong, background[rows], noise[rows], threshold, frame, not mask_neighbours
         )
