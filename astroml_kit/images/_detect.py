@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr, owens_t
 
 from .._validation import import_extra
 
@@ -171,3 +172,38 @@ def filter_matched(
     out = np.full(data.shape, 0.0)
     np.divide(signal, np.sqrt(variance), out=out, where=variance > 0)
     return out
+
+
+def count_trials(significance: Any, kernel: np.ndarray, n_pixels: int) -> np.ndarray:
+    """Independent positions of an image of white noise filtered with a kernel, at least 1.
+
+    A pixel above the level counts if its neighbours in x and y are not: their correlation is that
+    of the kernel with itself, one pixel moved. It grows with the level, towards ``n_pixels``.
+
+    Parameters
+    ----------
+    significance : array_like of float
+        Level in sigma.
+    kernel : ndarray, shape (h, w)
+    n_pixels : int
+        Pixels that were searched.
+
+    Returns
+    -------
+    ndarray of float
+        Of the shape of ``significance``.
+
+    Examples
+    --------
+    >>> count_trials([3.0, 5.0], np.ones((1, 1)), 1000).round(1)
+    array([998.7, 1000. ])
+    """
+    level = np.clip(np.asarray(significance, dtype=float), 0.0, 30.0)
+    share = np.ones(level.shape)
+    for axis in (0, 1):
+        inner = np.take(kernel, range(1, kernel.shape[axis]), axis)
+        outer = np.take(kernel, range(kernel.shape[axis] - 1), axis)
+        rho = float(np.sum(inner * outer) / np.sum(kernel**2))
+        # P(neighbour below | above) of two correlated normals, by Owen's T
+        share = share * 2 * owens_t(level, np.sqrt((1 - rho) / (1 + rho))) / ndtr(-level)
+    return np.clip(n_pixels * share, 1.0, n_pixels)

@@ -8,7 +8,6 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
-from scipy.special import ndtr, owens_t
 
 from .._validation import check_choice, check_real, invalid
 from ..significance import correct_significance
@@ -16,6 +15,7 @@ from ._detect import (
     BACKENDS,
     KERNEL,
     Options,
+    count_trials,
     filter_matched,
     find_with_photutils,
     find_with_sep,
@@ -387,38 +387,3 @@ def _find_flags(
     flags[1:] |= (value["n_saddles"] > 0).astype(int)
     flags[1:] |= 8 * ~np.isfinite(value["kron_radius"])
     return flags[1:]
-
-
-def count_trials(significance: Any, kernel: np.ndarray, n_pixels: int) -> np.ndarray:
-    """Independent positions of an image of white noise filtered with a kernel, at least 1.
-
-    A pixel above the level counts if its neighbours in x and y are not: their correlation is that
-    of the kernel with itself, one pixel moved. It grows with the level, towards ``n_pixels``.
-
-    Parameters
-    ----------
-    significance : array_like of float
-        Level in sigma.
-    kernel : ndarray, shape (h, w)
-    n_pixels : int
-        Pixels that were searched.
-
-    Returns
-    -------
-    ndarray of float
-        Of the shape of ``significance``.
-
-    Examples
-    --------
-    >>> count_trials([3.0, 5.0], np.ones((1, 1)), 1000).round(1)
-    array([998.7, 1000. ])
-    """
-    level = np.clip(np.asarray(significance, dtype=float), 0.0, 30.0)
-    share = np.ones(level.shape)
-    for axis in (0, 1):
-        inner = np.take(kernel, range(1, kernel.shape[axis]), axis)
-        outer = np.take(kernel, range(kernel.shape[axis] - 1), axis)
-        rho = float(np.sum(inner * outer) / np.sum(kernel**2))
-        # P(neighbour below | above) of two correlated normals, by Owen's T
-        share = share * 2 * owens_t(level, np.sqrt((1 - rho) / (1 + rho))) / ndtr(-level)
-    return np.clip(n_pixels * share, 1.0, n_pixels)
