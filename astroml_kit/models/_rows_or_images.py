@@ -11,7 +11,13 @@ from sklearn.utils.validation import validate_data
 from .._validation import check_choice, invalid
 from ..samples import Samples
 from ._image_inputs import MOST_BLOCKS, MOST_SIDE, check_images
-from ._network_inputs import STRETCHES, ImageScaler, Scaler, StandardScaler
+from ._network_inputs import (
+    STRETCHES,
+    ImageScaler,
+    QuantileScaler,
+    Scaler,
+    StandardScaler,
+)
 from ._neural_estimator import MOST_LAYERS, MOST_WIDTH
 from ._rows import check_rows
 
@@ -28,6 +34,7 @@ class RowsOrImages:
     hidden_layers: tuple[int, ...]
     channels: tuple[int, ...]
     stretch: str
+    scaling: str = "standard"  # of tables; "quantile" where a member offers it
 
     image_shape_: tuple[int, ...] | None
     n_features_in_: int
@@ -82,7 +89,10 @@ class RowsOrImages:
     def _measure_inputs(self, X: np.ndarray, weight: np.ndarray | None) -> Scaler:
         if self.image_shape_ is not None:
             return ImageScaler.measure(X, weight, stretch=self.stretch)
-        return StandardScaler.measure(X, weight, flagged=np.zeros(X.shape[1], dtype=bool))
+        return self._get_table_scaler().measure(X, weight, flagged=np.zeros(X.shape[1], dtype=bool))
+
+    def _get_table_scaler(self) -> type[QuantileScaler] | type[StandardScaler]:
+        return QuantileScaler if self.scaling == "quantile" else StandardScaler
 
     def _transform_inputs(self, X: np.ndarray) -> np.ndarray:
         if self.image_shape_ is not None:
@@ -99,10 +109,12 @@ class RowsOrImages:
         return images if self._with_channels else images[:, 0]
 
     def _read_scalers(self, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-        kind: type[Scaler] = StandardScaler if self.image_shape_ is None else ImageScaler
+        table = self.image_shape_ is None
+        kind: type[Scaler] = self._get_table_scaler() if table else ImageScaler
         self._inputs = kind.from_arrays(arrays["inputs"])
         n_scales = self.n_features_in_ if self.image_shape_ is None else self.image_shape_[0]
-        if self._inputs.mean.shape != (n_scales,):
+        held = self._inputs.knots if isinstance(self._inputs, QuantileScaler) else self._inputs.mean
+        if len(held) != n_scales:
             raise ValueError("the input scaler must have one entry per feature or channel")
         if self.image_shape_ is None and self._inputs.flagged.any():
             raise ValueError("the input scaler must not expect missing values")

@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from .._validation import check_choice, check_real, invalid
 from ._isolation import IsolationTrees
+from ._network_inputs import SCALINGS
 from ._normality import Components, Ranks, find_quantile, measure_neighbours
 from ._rows import unpack_unlabelled
 from ._rows_or_images import RowsOrImages, check_widths
@@ -65,6 +66,10 @@ class AnomalyDetector(Carded, OutlierMixin, RowsOrImages, BaseEstimator):
         the variance, and always fewer than columns.
     hidden_layers, channels, stretch, activation, learning_rate, batch_size, max_epochs
         Of the autoencoder, as for `Autoencoder`.
+    scaling : {"standard", "quantile"}
+        How columns of a table come to one scale for the forest and the embedding: by mean and
+        standard deviation, or by the normal deviate of their ranks, where the few largest values
+        of one column cannot hide what is odd in the others.
     embedding : {"pca", "latent"}
         Space of the distance: at most 32 principal components (of tables
         brought to one variance, so that columns that go together count once), or the
@@ -121,6 +126,7 @@ class AnomalyDetector(Carded, OutlierMixin, RowsOrImages, BaseEstimator):
         learning_rate: float = 3e-3,
         batch_size: int = 128,
         max_epochs: int = 100,
+        scaling: str = "standard",
         embedding: str = "pca",
         distance: str = "neighbors",
         n_neighbors: int = 20,
@@ -143,6 +149,7 @@ class AnomalyDetector(Carded, OutlierMixin, RowsOrImages, BaseEstimator):
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_epochs = max_epochs
+        self.scaling = scaling
         self.embedding = embedding
         self.distance = distance
         self.n_neighbors = n_neighbors
@@ -162,6 +169,7 @@ class AnomalyDetector(Carded, OutlierMixin, RowsOrImages, BaseEstimator):
         if len(set(methods)) != len(methods):
             raise invalid("methods", "different ones", methods)
         check_real("contamination", self.contamination, above=0, at_most=0.5)
+        check_choice("scaling", self.scaling, SCALINGS)
         check_choice("embedding", self.embedding, EMBEDDINGS)
         check_choice("distance", self.distance, DISTANCES)
         for name in ("n_estimators", "n_neighbors", "max_reference", "max_samples"):

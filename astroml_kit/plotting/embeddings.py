@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._validation import check_real, invalid
+from .._validation import check_real, check_same_length, invalid
 from ._axes import GREY, SERIES, get_axes, put_legend_above
+from .stamps import make_pictures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +18,7 @@ MOST_LABELS = 12
 NOISE = -1  # scikit-learn's label of points in no cluster
 MARKERS = "os^Dv<>PX*ph"
 GAP = 1  # pixels between images
+THUMBNAIL = 28  # points, longer side
 
 
 def plot_embedding(
@@ -25,6 +27,8 @@ def plot_embedding(
     labels: ArrayLike | None = None,
     values: ArrayLike | None = None,
     value_label: str = "",
+    images: Any = None,
+    n_images: int = 60,
     ax: Axes | None = None,
     **scatter_kwargs: Any,
 ) -> Axes:
@@ -40,6 +44,10 @@ def plot_embedding(
         Instead of labels: a number per sample, such as an anomaly score, shown as colour.
     value_label : str
         What the numbers are, for the colour bar.
+    images : Stamps or array_like, shape (n_samples, h, w) or (n_samples, n_bands, h, w), optional
+        Some of them are shown in their places, as `plot_stamps` shows them.
+    n_images : int
+        How many at most; those that would cover another one are left out.
     ax : Axes, optional
         Where to draw; new axes if omitted.
     **scatter_kwargs
@@ -77,7 +85,30 @@ def plot_embedding(
         ax.scatter(*places.T, **{"color": SERIES[1][0]} | style | scatter_kwargs)
     ax.set_xlabel("dimension 1")
     ax.set_ylabel("dimension 2")
+    if images is not None:
+        check_real("n_images", n_images, at_least=1, next_step="Give a whole number.")
+        check_same_length(images=images, points=places)
+        _draw_thumbnails(ax, places, images, int(n_images))
     return ax
+
+
+def _draw_thumbnails(ax: Axes, places: np.ndarray, images: Any, n_images: int) -> None:
+    """Draw images over their points, one in each cell of a grid that holds ``n_images``."""
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+
+    n_cells = max(1, int(np.sqrt(n_images)))
+    span = np.where(np.ptp(places, axis=0) > 0, np.ptp(places, axis=0), 1)
+    where = (places - places.min(axis=0)) / span * n_cells
+    cell = np.minimum(where.astype(int), n_cells - 1)
+    off = np.sum((where - cell - 0.5) ** 2, axis=1)
+    order = np.argsort(off, kind="stable")
+    _, first = np.unique(cell[order] @ [n_cells, 1], return_index=True)
+    rows = order[np.sort(first)]
+    pictures = make_pictures(images, rows=rows)
+    zoom = THUMBNAIL / max(pictures.shape[1:3])
+    for picture, row in zip(pictures, rows, strict=True):
+        drawn = OffsetImage(picture, zoom=zoom)
+        ax.add_artist(AnnotationBbox(drawn, places[row], frameon=False, pad=0))
 
 
 def _draw_labels(ax: Axes, places: np.ndarray, labels: np.ndarray, style: dict[str, Any]) -> None:
