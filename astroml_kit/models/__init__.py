@@ -4,6 +4,7 @@ from ._archive import ModelFileError
 from ._forecast import Forecast
 from ._frechet import frechet_distance
 from ._mixture import Mixture
+from .active_anomalies import AnomalyLoop
 from .anomaly import AnomalyDetector
 from .autoencoders import Autoencoder
 from .bands import BandedClassifier
@@ -36,6 +37,7 @@ from .zoo import list_models
 # Sorted as Python sorts: GAN is a class and no constant.
 __all__ = [  # noqa: RUF022
     "AnomalyDetector",
+    "AnomalyLoop",
     "Autoencoder",
     "BDTClassifier",
     "BDTRegressor",
