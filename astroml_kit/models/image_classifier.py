@@ -41,7 +41,8 @@ class ImageClassifier(ImageInputs, VoteFractions, ExplainedImages, NetworkClassi
         DINOv2 (with registers or without) or DINOv3. Only safetensors are read.
     target : {"labels", "votes"}
         What ``y`` holds. "labels": one label per image, or a column of 0 and 1 for each of several
-        independent labels, which may all be present in an image or none. "votes": a column per
+        independent labels, which may all be present in an image or none; ``class_weight`` then
+        weighs the 1 of a label, "balanced" its 0 and 1 alike. "votes": a column per
         answer with the number of people who gave it, as in Galaxy Zoo. `predict_proba` is then
         the expected fraction of votes, `predict_concentrations` and `predict_interval` say how
         sure that is. The network learns a Dirichlet distribution of the fractions, from which
@@ -110,6 +111,9 @@ n_iter_no_change, class_weight, precision, device, n_jobs, checkpoint, progress,
     are averaged with their neighbours into three, so give bands in the order of wavelength. Its
     weights are written to model files, which then need neither folder nor hub. Norms keep the
     statistics they came with.
+
+    Scores of few labels are often too sure: `CalibratedClassifier` around this model makes them
+    probabilities. `explain` shows where in an image the network saw its class.
 
     Examples
     --------
