@@ -184,7 +184,7 @@ def draw_noise(n, seed):
 class Overconfident(MixtureDensityRegressor):
     """Says the same width, whatever the column of the noise."""
 
-    width = 0.25
+    width = 0.4
 
     def predict_mixture(self, X):
         said = super().predict_mixture(X)
@@ -209,11 +209,12 @@ def test_what_was_too_narrow_holds_in_every_band(calibrated):
         band = np.searchsorted(calibrated.edges_, X[:, 1], side="right")
         inside[name] = np.array([covered[band == k].mean() for k in range(4)])
     assert inside["raw"][0] > 0.9
-    assert inside["raw"][3] < 0.4
+    assert inside["raw"][3] < 0.55
     np.testing.assert_allclose(inside["interval"], 0.8, atol=0.06)
-    before = stats.kstest(calibrated.predict_mixture(X).find_cdf(y), "uniform").statistic
-    after = stats.kstest(calibrated.predict_cdf(X, y), "uniform").statistic
-    assert after < 0.05 < before
+    top = X[:, 1] > calibrated.edges_[-1]
+    raw = calibrated.predict_mixture(X[top]).find_cdf(y[top])
+    assert stats.kstest(raw, "uniform").statistic > 0.15
+    assert stats.kstest(calibrated.predict_cdf(X[top], y[top]), "uniform").statistic < 0.12
 
 
 def test_what_says_nothing_of_its_errors_gets_no_interval(monkeypatch):
