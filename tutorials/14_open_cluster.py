@@ -2,7 +2,7 @@
 
 Run it:  python tutorials/14_open_cluster.py [folder for the figures, default ./results]
 
-Everything is simulated; it takes half a minute. With stars of your own, such as a cone of Gaia,
+Everything is simulated; it takes some ten seconds. With stars of your own, such as a cone of Gaia,
 ``read_catalog("gaia.csv")`` takes the place of `simulate_open_cluster`: Gaia's names of columns
 are what `find_cluster` wants.
 """
@@ -118,7 +118,7 @@ galaxies = simulate_galaxies(300, n_field=3000, radius=180 * u.deg, rng=1)
 figure = Figure(figsize=(12, 4), layout="constrained")
 plot_sky(galaxies["coord"], values=galaxies["redshift"], value_label="redshift",
          ax=figure.add_subplot(1, 2, 1, projection="hammer"))  # fmt: skip
-plot_density(measure_density(galaxies["coord"], nside=16), frame="galactic",
+plot_density(measure_density(galaxies["coord"], nside=8), frame="galactic",
              ax=figure.add_subplot(1, 2, 2, projection="hammer"))  # fmt: skip
 figure.savefig(folder / "14_sky.png", dpi=110)
 print(f"\nFigures are in {folder}.")

@@ -66,7 +66,7 @@ def plot_cluster(cluster: Any, *, axes: Any = None, n_widths: float = 12.0) -> n
     panels[1].set(xlabel="pmra [mas/yr]", ylabel="pmdec [mas/yr]", aspect="equal")
     _draw_brightness(panels, columns, share)
     drawn = panels[0].collections[-1]
-    panels[0].figure.colorbar(drawn, ax=list(panels), label="membership", shrink=0.5)
+    panels[0].figure.colorbar(drawn, ax=panels[1], label="membership", shrink=0.8)
     return panels
 
 

@@ -303,5 +303,8 @@ def _dress_sky(ax: Axes, frame: str, *, plane: bool) -> None:
             ax.plot(x[order], y[order], color=ORANGE, lw=1, zorder=1.5)
             centre = _project(SkyCoord([0], [0], unit="deg", frame="galactic"), "icrs")
             ax.plot(*centre, "x", color=ORANGE, ms=6)
-    ax.set_xticks(np.radians(step), names, fontsize=8)
+    paper = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6}
+    ax.set_xticks(np.radians(step), names, fontsize=7, bbox=paper)
+    name = "right ascension" if frame == "icrs" else "Galactic longitude [deg]"
+    ax.set_xlabel(name, labelpad=12)
     ax.grid(lw=0.4, alpha=0.6)
