@@ -39,8 +39,8 @@ from astroml_kit.images.detection import open_plane
 
 M67 = SkyCoord(
     ["08:51:00.81 +11:48:52.8", "08:51:00.77 +11:53:11.5", "08:51:20.80 +11:53:26.0"],
-    unit=(u.hourangle, u.deg),
-)
+    unit=(u.hourangle, u.deg), frame="icrs",
+)  # fmt: skip
 
 
 def run_sep(image: Any) -> np.ndarray:
@@ -98,8 +98,8 @@ def match_known(name: str, known: SkyCoord, path: Path, radius: u.Quantity, **op
     """Print how many of the known sources were found, and how far off."""
     sources = find_sources(read_image(path), **options)
     pairs = match_catalogs(known, sources["coord"], radius=radius)
-    here, there = known[pairs["first"]].icrs, sources["coord"][pairs["second"]]
-    east, north = here.spherical_offsets_to(there)
+    here, there = known[pairs["first"]].icrs, sources["coord"][pairs["second"]].icrs
+    east, north = SkyCoord(here.ra, here.dec).spherical_offsets_to(SkyCoord(there.ra, there.dec))
     print(f"{name}: {len(pairs)} of {len(known)} within {radius}, {len(sources)} sources found; "
           f"median {np.median(pairs['separation']):.2f}, of which systematic "
           f"{np.median(east.arcsec):+.2f} east, {np.median(north.arcsec):+.2f} north; "

@@ -76,7 +76,7 @@ def test_radii_of_sersic_profiles(n):
     row = measure_shapes(draw_sersic(n, re, pieces=10)[None], **ALONE)[0]
     assert row["petrosian_radius"].value == pytest.approx(petrosian, rel=0.01)
     for name, radius in zip(("r20", "r50", "r80"), radii, strict=True):
-        assert row[name].value == pytest.approx(radius, rel=0.015)
+        assert row[name].value == pytest.approx(radius, rel=0.02)
     assert row["concentration"] == pytest.approx(5 * np.log10(radii[2] / radii[0]), abs=0.02)
     assert row["asymmetry"] == pytest.approx(0, abs=1e-12)
     assert row["n_peaks"] == 1
@@ -251,8 +251,8 @@ def test_what_does_not_fit_is_flagged():
 
 def test_neighbours_are_left_out():
     rng = np.random.default_rng(7)
-    alone = 8 * draw_sersic(4, 8, size=81) + rng.normal(0, 3, (81, 81))
-    both = alone + 60 * draw_sersic(1, 1.5, size=81, centre=(61, 40))
+    alone = 17_000 * draw_sersic(4, 8, size=81) + rng.normal(0, 3, (81, 81))
+    both = alone + 300 * draw_sersic(1, 1.5, size=81, centre=(61, 40))
     lonely, masked, kept = (
         measure_shapes(alone[None])[0],
         measure_shapes(both[None])[0],
