@@ -43,7 +43,7 @@ BANDS = "ugriz"
 # Magnitudes of five bands with errors. A band that has not covered a source, or not seen it, is
 # NaN: nothing is made up for it here. Trees take NaN as it is; networks put the median in its
 # place and are told that they did.
-survey = simulate_photometry(9000, magnitude_max=20, missing=0.03, rng=1)
+survey = simulate_photometry(7500, magnitude_max=20, missing=0.03, rng=1)
 names, counts = np.unique(survey["true_class"], return_counts=True)
 shares = [f"{name} {count}" for name, count in zip(names, counts, strict=True)]
 gone = [f"{band} {np.mean(np.isnan(survey[band])):.1%}" for band in BANDS]
@@ -57,7 +57,7 @@ cut = 2 * len(galaxies) // 3
 train, test = galaxies[:cut], galaxies[cut:]
 truth = np.asarray(test["true_redshift"])
 network = MixtureDensityRegressor(
-    hidden_layers=(64, 64), max_epochs=40, learning_rate=5e-3, schedule="cosine",
+    hidden_layers=(64, 64), max_epochs=30, learning_rate=5e-3, schedule="cosine",
     early_stopping=False, scaling="standard", precision="float32",
 )  # fmt: skip
 usual = {"errors": "{}_err"}
