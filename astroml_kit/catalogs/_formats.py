@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -87,6 +88,17 @@ def _read_votable(path: Path, hdu: int | str | None) -> Table:
 
 
 def _read_ecsv(path: Path, hdu: int | str | None) -> Table:
+    # astropy gives the second of two columns of one name another one, and says nothing
+    with path.open(encoding="utf-8") as file:
+        head = ""
+        separator = " "
+        for line in file:
+            if not line.startswith("#"):
+                head = line.strip()
+                break
+            if line.startswith("# delimiter:") and "," in line:
+                separator = ","
+    _check_names(next(csv.reader([head], delimiter=separator), []), path)
     return Table.read(path, format="ascii.ecsv")
 
 

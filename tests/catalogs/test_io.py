@@ -240,6 +240,61 @@ def test_damage_is_named(kind, message, tmp_path):
         read_catalog(damage(tmp_path, kind))
 
 
+FORMATS = ["fits", "votable", "ecsv", "parquet", ","]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_counts_gaps_and_refuses_hours_and_wrong_units(kind, tmp_path):
+    n = 40
+    rng = np.random.default_rng(1)
+    table = Table({"ra": rng.uniform(0, 24, n), "dec": rng.uniform(-80, 80, n), "k": np.arange(n)})
+    with pytest.raises(ValueError, match="ra of table must be said to be in degrees or hours"):
+        read_catalog(write(table, tmp_path, kind))
+    hours = read_catalog(tmp_path / "table", units={"ra": "hourangle"})
+    np.testing.assert_allclose(hours["coord"].ra.deg, 15 * table["ra"])
+    with pytest.raises(ValueError, match="ra of table must be in a unit like deg, got mag"):
+        read_catalog(tmp_path / "table", units={"ra": "mag"})
+    (tmp_path / "gaps").mkdir()
+    table["ra"] = np.where(np.arange(n) < 3, np.nan, 15 * table["ra"])
+    gaps = read_catalog(write(table, tmp_path / "gaps", kind))
+    assert gaps.meta["missing"] == {"ra": 3}
+    assert np.isnan(gaps["coord"].ra).sum() == 3
+    (tmp_path / "none").mkdir()
+    none = read_catalog(write(table[:0], tmp_path / "none", kind))
+    assert len(none) == len(none["coord"]) == 0
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_refuses_text_for_a_position(kind, tmp_path):
+    table = Table({"ra": ["left", "right"], "dec": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="ra of table must be angles, got 'left' in row 1"):
+        read_catalog(write(table, tmp_path, kind))
+
+
+def write_twice(path, kind):
+    """A file of two columns of one name, as each format would have them."""
+    if kind == "ecsv":
+        text = "# %ECSV 1.0\n# ---\n# datatype:\n"
+        text += "".join(f"# - {{name: {name}, datatype: float64}}\n" for name in ("ra", "ra"))
+        path.write_text(text + "# schema: astropy-2.0\nra ra\n1.0 2.0\n")
+    elif kind == "votable":
+        Table({"ra": [1.0], "rb": [2.0]}).write(path, format="votable")
+        path.write_text(path.read_text().replace('"rb"', '"ra"'))
+    elif kind == "parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table([pa.array([1.0]), pa.array([2.0])], names=["ra", "ra"]), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["ecsv", "votable", "parquet"])
+@pytest.mark.filterwarnings("ignore::astropy.io.votable.exceptions.VOWarning")
+def test_every_format_refuses_columns_of_one_name(kind, tmp_path):
+    with pytest.raises(ValueError, match=r"(?i)different names|duplicate|must be a whole"):
+        read_catalog(write_twice(tmp_path / "twice", kind))
+
+
 def test_columns_of_one_name_in_fits_are_refused(tmp_path):
     columns = [fits.Column("ra", "D", array=[1.0]), fits.Column("RA", "D", array=[2.0])]
     fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "t.fits")
