@@ -78,7 +78,7 @@ save(
 )
 
 # --- 3. An autoencoder's map ---------------------------------------------------------------------
-# Its latent numbers place alike galaxies side by side. Bands are brought to one scale by a stretch.
+# Its latent numbers place alike galaxies side by side; it sees the mean of the bands, stretched.
 images = stamps.to_samples().X.mean(axis=1)[:, 8:56, 8:56]
 model = Autoencoder(
     8, space="components", n_components=64, activation="silu", max_epochs=40, random_state=1

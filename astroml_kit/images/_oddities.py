@@ -10,8 +10,8 @@ MIDDLE = 0.18  # of the side, within which the galaxy has its seed
 THRESHOLD, FLOOR = 3.0, 0.08  # a galaxy's pixels: in sky sigma, and of its peak
 EDGE = 0.25  # of the side: strips along the edges whose levels are compared
 TO_SIGMA = 1.4826  # of the median deviation, for normal noise
-ENOUGH = 3000
-AT_ONCE = 128
+ENOUGH = 3000  # pixels that tell the sky
+AT_ONCE = 128  # stamps in single precision
 
 
 def measure_oddities(planes: np.ndarray, mask: np.ndarray | None) -> dict[str, np.ndarray]:

@@ -47,7 +47,7 @@ def plot_embedding(
     images : Stamps or array_like, shape (n_samples, h, w) or (n_samples, n_bands, h, w), optional
         Some of them are shown in their places, as `plot_stamps` shows them.
     n_images : int
-        How many at most; those that would cover another one are left out.
+        How many at most: one in each cell of a grid over the points.
     ax : Axes, optional
         Where to draw; new axes if omitted.
     **scatter_kwargs
