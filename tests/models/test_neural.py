@@ -140,8 +140,8 @@ def test_independent_labels():
     assert set(np.unique(model.predict(X))) == {0, 1}
     assert scores.sum(axis=1).min() < 0.5 < 2.5 < scores.sum(axis=1).max()
     assert model.score(X, y) > 0.85
-    with pytest.raises(ValueError, match="class_weight must be None where labels"):
-        NeuralClassifier(class_weight="balanced").fit(X, y)
+    with pytest.raises(ValueError, match="class_weight must name classes"):
+        NeuralClassifier(class_weight={3: 2.0}).fit(X, y)
     with pytest.raises(ValueError, match="one label per sample"):
         NeuralClassifier().fit(X, rng.integers(0, 4, (500, 2)))
 
