@@ -22,6 +22,7 @@ from .hybrid import HybridClassifier
 from .image_classifier import ImageClassifier
 from .image_embedder import ImageEmbedder
 from .laplace import LaplaceRegressor
+from .latent_walks import interpolate_latent
 from .mixture_density import MixtureDensityRegressor
 from .neural import NeuralClassifier, NeuralRegressor
 from .prior_shift import PriorShift, correct_prior_shift
@@ -70,6 +71,7 @@ __all__ = [  # noqa: RUF022
     "VariationalAutoencoder",
     "correct_prior_shift",
     "frechet_distance",
+    "interpolate_latent",
     "list_models",
     "load_model",
     "reduce_dimensions",
