@@ -101,12 +101,12 @@ def _find_galaxy(light: np.ndarray, noise: float) -> np.ndarray:
     y, x = (slice(int(0.5 * (1 - MIDDLE) * side), int(np.ceil(0.5 * (1 + MIDDLE) * side)))
             for side in light.shape)  # fmt: skip
     middle = light[y, x]
-    seed = np.unravel_index(np.argmax(middle), middle.shape)
-    peak = float(middle[seed])
+    row, column = divmod(int(np.argmax(middle)), middle.shape[1])
+    peak = float(middle[row, column])
     if peak <= max(THRESHOLD * noise, 0):
         return np.zeros(light.shape, dtype=bool)
     regions = np.asarray(ndimage.label(light > max(THRESHOLD * noise, FLOOR * peak))[0])
-    return regions == regions[y, x][seed]
+    return np.asarray(regions == regions[y, x][row, column])
 
 
 def _weigh_unmatched(bands: np.ndarray, light: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -230,6 +230,7 @@ METHOD_SETS = (
     {"methods": ("isolation_forest",)},
     {"methods": ("reconstruction", "embedding"), "embedding": "latent"},
     {"methods": ("embedding",), "distance": "mahalanobis"},
+    {"methods": ("isolation_forest", "embedding"), "scaling": "quantile"},
 )
 
 
