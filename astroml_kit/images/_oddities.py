@@ -126,8 +126,8 @@ def _weigh_unmatched(bands: np.ndarray, light: np.ndarray, own: np.ndarray) -> n
         return nothing
     excess = np.maximum(mean - turned, 0)[own]
     amount = max(float(excess.sum()), 1e-6 * total)
-    distance = np.hypot(*(place[own] - c for place, c in zip(np.indices(own.shape), centre,
-                                                             strict=True)))  # fmt: skip
+    y, x = np.nonzero(own)
+    distance = np.hypot(y - centre[0], x - centre[1])
     inside = fine[:, own]
     colours = -np.diff(inside @ excess) / max(float(mean[own] @ excess), 1e-6 * total)
     colours += np.diff(inside.sum(axis=1)) / total
