@@ -109,7 +109,7 @@ def find_seeds(stars: Astrometry, bins: np.ndarray, field: Mixture, *, n_seeds: 
     found: list[tuple[float, int, float, int]] = []
     for width in _WIDTHS:
         lists = cKDTree(motion).query_ball_point(motion[tried], _RING[1] * width)
-        for star, others in zip(tried, lists, strict=True):
+        for star, others in zip(tried.tolist(), lists, strict=True):
             near = np.asarray(others)
             window = 0.1 * max(parallax[star], 0.3) + 2 * np.minimum(error[near] + error[star], 0.3)
             alike = np.abs(parallax[near] - parallax[star]) < window

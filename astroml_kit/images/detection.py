@@ -276,9 +276,10 @@ def find_segments(
 def open_plane(image: Any, mask: Any, band: str | int) -> SkyImage:
     """One band of an image in double precision, with one mask."""
     sky = image if isinstance(image, SkyImage) else SkyImage(image)
-    data, bad, error = sky.data, np.array(sky.mask), sky.uncertainty
+    data, error = sky.data, sky.uncertainty
+    bad: np.ndarray = np.array(sky.mask)
     if data.ndim == 3 and band == "mean":
-        data, bad = data.mean(axis=0), bad.any(axis=0)
+        data, bad = data.mean(axis=0), np.any(bad, axis=0)
         error = None if error is None else np.sqrt(np.sum(error**2, axis=0)) / len(sky.data)
     elif data.ndim == 3:
         number = check_choice("band", band, [*range(len(data)), *sky.bands])

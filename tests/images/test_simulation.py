@@ -106,7 +106,7 @@ def test_arms_wind_as_the_table_says_and_a_mirror_turns_them():
     spirals = simulate_stamps(
         60, classes=("spiral",), size=64, magnitude_range=(15, 15.5), rng=5, **QUIET
     )
-    spirals = spirals[spirals.table["axis_ratio"] > 0.75]  # circles of the sky are circles of theirs
+    spirals = spirals[spirals.table["axis_ratio"] > 0.75]  # others are waves of two arms by shape
     told = np.asarray(spirals.table["winding"])
     assert set(told) == {"S", "Z"}
     seen = np.array([measure_winding(image) for image in spirals.images[:, 0]])
