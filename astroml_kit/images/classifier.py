@@ -140,7 +140,8 @@ class MorphologyClassifier:
         Raises
         ------
         ValueError
-            For a column that is not there, fewer than two classes, and as the members do.
+            For a column that is not there, fewer than two classes, a class of one stamp, and as the
+            members do.
         """
         from sklearn.base import clone
 
@@ -150,6 +151,11 @@ class MorphologyClassifier:
         self.classes_, code = np.unique(y[known], return_inverse=True)
         if len(self.classes_) < 2:
             raise invalid("label", "of two classes or more", self.classes_.tolist())
+        if (alone := np.bincount(code)).min() < 2:
+            raise ValueError(
+                "label must be given to two stamps of each class or more, got one of "
+                f"{self.classes_[alone < 2].tolist()}. Add labels, or leave these classes out."
+            )
         measured = self.measure(stamps) if measured is None else measured
         self.feature_names_ = measured.feature_names
         self.shares_ = np.bincount(code) / len(code)

@@ -144,5 +144,11 @@ def test_bad_use_is_refused(sky):
     one = sky[0][np.asarray(sky[0].table["label"]) == "merger"]
     with pytest.raises(ValueError, match="two classes or more"):
         MorphologyClassifier().fit(one)
+    label = np.asarray(sky[0].table["label"])
+    rare = (
+        np.flatnonzero(label == "merger")[:1].tolist() + np.flatnonzero(label != "merger").tolist()
+    )
+    with pytest.raises(ValueError, match=r"got one of \['merger'\]"):
+        MorphologyClassifier().fit(sky[0][rare])
     with pytest.raises(ValueError, match="kind"):
         MorphologyClassifier().fit(sky[0], label="kind")
