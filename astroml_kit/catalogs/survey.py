@@ -26,6 +26,7 @@ from ._survey_tables import (
     read_description,
 )
 from .matching import check_radius
+from .redshifts import RedshiftEstimator
 
 
 def open_survey(
@@ -227,8 +228,9 @@ def map_survey(
     ----------
     survey : lsdb.Catalog
         See `open_survey`.
-    function : fitted estimator or callable
-        An estimator gets the ``columns`` as an array (n_rows, n_columns) of float, gaps as NaN.
+    function : RedshiftEstimator, fitted estimator or callable
+        A `RedshiftEstimator` finds its bands by name, and adds the columns of its `predict`.
+        Another estimator gets the ``columns`` as an array (n_rows, n_columns) of float, gaps NaN.
         A function gets the frame of a partition, without its index, and gives a mapping from new
         names to arrays, one value per row. Both must be such that pickle can send them to
         workers, and what they say of a row must not depend on the others.
@@ -255,7 +257,10 @@ def map_survey(
     if not is_survey(survey):
         raise invalid("survey", "an LSDB catalogue", type(survey).__name__, "Use open_survey.")
     new: Callable[[Any], Mapping[str, Any]]
-    if hasattr(function, "fit") and hasattr(function, method):
+    if isinstance(function, RedshiftEstimator):
+        new = _Redshifts(function)
+        kinds = _find_types(new, survey, None)
+    elif hasattr(function, "fit") and hasattr(function, method):
         names = [output] if isinstance(output, str) else list(output)
         if columns is None:
             raise invalid("columns", "the features of the estimator", "None")
@@ -292,6 +297,20 @@ class _Estimate:
             raise invalid("output", f"{found.shape[1]} names, one per column of {self.method}",
                           list(self.names))  # fmt: skip
         return {name: found[:, k] for k, name in enumerate(self.names)}
+
+
+class _Redshifts:
+    """Redshifts of the rows of a frame, by column."""
+
+    def __init__(self, model: RedshiftEstimator):
+        self.model = model
+
+    def __call__(self, frame: Any) -> dict[str, np.ndarray]:
+        numbers = frame.select_dtypes("number")
+        table = Table({name: numbers[name].to_numpy(dtype=float, na_value=np.nan)
+                       for name in numbers.columns})  # fmt: skip
+        found = self.model.predict(table)
+        return {name: np.asarray(found[name]) for name in found.colnames}
 
 
 class _Columns:

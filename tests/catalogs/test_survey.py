@@ -16,12 +16,14 @@ from astropy.table import MaskedColumn, QTable
 from astropy.time import Time
 
 from astroml_kit.catalogs import (
+    RedshiftEstimator,
     find_groups,
     map_survey,
     match_catalogs,
     measure_survey,
     open_survey,
     read_catalog,
+    simulate_photometry,
     write_survey,
 )
 from astroml_kit.models import BDTRegressor, SkyDBSCAN
@@ -346,6 +348,20 @@ def test_a_model_by_partition_says_what_it_says_of_all(folder, workers):
     # on the workers, and not here
     pids = map_survey(survey, lambda part: {"pid": np.full(len(part), os.getpid())})
     assert os.getpid() not in set(pids.compute(progress_bar=False)["pid"])
+
+
+def test_redshifts_by_partition(workers, tmp_path):
+    rng = np.random.default_rng(4)
+    sky = simulate_photometry(600, shares={"galaxy": 1.0}, rng=4)
+    trees = BDTRegressor(n_estimators=20, random_state=1)
+    model = RedshiftEstimator(trees).fit(sky, redshift="true_redshift")
+    lon, lat = rng.uniform(0, 360, len(sky)), rng.uniform(-60, 60, len(sky))
+    sky["coord"] = SkyCoord(lon, lat, unit="deg")
+    path = write_survey(sky, tmp_path / "deep", rows_per_partition=200)
+    lazy = map_survey(open_survey(path), model)
+    assert lazy.npartitions > 1
+    frame = lazy.compute(progress_bar=False).sort_values("id")
+    np.testing.assert_array_equal(frame["redshift"], model.predict(sky)["redshift"])
 
 
 def test_maps_without_sense_are_refused(folder):
