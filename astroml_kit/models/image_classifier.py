@@ -74,12 +74,12 @@ class ImageClassifier(ImageInputs, VoteFractions, ExplainedImages, NetworkClassi
         does so when the training images are of type uint8, with one or three channels.
     stretch : {"asinh", "sqrt", "none"}
         Compresses the bright end, in units of the root mean square of a channel.
-    augment : tuple of {"rotate", "rotate90", "flip", "shift", "stretch", "noise"}
+    augment : tuple of {"rotate", "rotate90", "flip", "shift", "stretch", "noise", "blur"}
         New views of the training images in each epoch. "rotate" turns by any angle, "rotate90" by
         quarter turns without interpolation, "shift" by up to 10 % of the side, "stretch" makes
-        them up to 20 % brighter or fainter, "noise" adds up to 10 % of their spread. All these
-        keep parity. "flip" mirrors half of them: leave it out where handedness matters, as with
-        the direction in which spirals wind. Empty by default.
+        them up to 20 % brighter or fainter, "noise" adds up to 10 % of their spread, "blur" smooths
+        as bad seeing does. All these keep parity. "flip" mirrors half of them: leave it out where
+        handedness matters, as with the direction in which spirals wind. Empty by default.
     augment_strength : float
         Multiplies those percentages.
     symmetry : {"none", "turns", "dihedral"}

@@ -41,7 +41,7 @@ class ImageEmbedder(
     ----------
     backbone, channels, width, depth, patch_size, input_size, scaling, stretch, activation
         As for `ImageClassifier`.
-    augment : tuple of {"rotate", "rotate90", "flip", "shift", "stretch", "noise"}
+    augment : tuple of {"rotate", "rotate90", "flip", "shift", "stretch", "noise", "blur"}
         Views for training "cnn" and "vit", as for `ImageClassifier`; not used otherwise. Without
         "flip" the features tell an image from its mirror image.
     augment_strength : float
