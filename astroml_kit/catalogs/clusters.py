@@ -208,9 +208,9 @@ def find_cluster(
     >>> stars = simulate_open_cluster(80, n_field=600, rng=1)
     >>> cluster = find_cluster(stars)
     >>> cluster.found, int(stars["true_member"][stars["phot_g_mean_mag"] <= 18].sum())
-    (True, 55)
+    (True, 62)
     >>> print(round(cluster.n_members), len(cluster.members))
-    55 55
+    60 61
     """
     check_choice("method", method, ("mixture", *METHODS))
     check_real("level", level, above=0, at_most=1)

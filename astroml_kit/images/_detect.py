@@ -196,7 +196,7 @@ def count_trials(significance: Any, kernel: np.ndarray, n_pixels: int) -> np.nda
     Examples
     --------
     >>> count_trials([3.0, 5.0], np.ones((1, 1)), 1000).round(1)
-    array([998.7, 1000. ])
+    array([ 997.3, 1000. ])
     """
     level = np.clip(np.asarray(significance, dtype=float), 0.0, 30.0)
     share = np.ones(level.shape)

@@ -136,7 +136,7 @@ def measure_background(
     --------
     >>> noise = np.random.default_rng(1).normal(10, 2, (128, 128))
     >>> print(measure_background(noise))
-    sky of 10 (from 9.99 to 10.03), noise 2 per pixel
+    sky of 9.977 (from 9.899 to 10.04), noise 1.96 per pixel
     """
     check_choice("backend", backend, BACKENDS)
     sky = open_plane(image, mask, band)

@@ -78,7 +78,7 @@ def measure_fluxes(
     >>> image[50, 40] += 300
     >>> fluxes = measure_fluxes(image, ([40, 70], [50, 20]), radius=3)
     >>> fluxes["significance"].round(0).tolist()
-    [57.0, 0.0]
+    [56.0, -1.0]
     """
     sep = import_extra("sep", extra="images")
     level = check_real("confidence", confidence, above=0, below=1)
