@@ -58,7 +58,7 @@ def is_distorted(wcs: WCS) -> bool:
     return any(table is not None for table in tables)
 
 
-def make_gnomonic(center: np.ndarray, matrix: np.ndarray, n: int) -> WCS:
+def make_gnomonic(center: Any, matrix: np.ndarray, n: int) -> WCS:
     """ICRS gnomonic projection about the centre of n x n pixels; all in degrees."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]

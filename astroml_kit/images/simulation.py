@@ -14,7 +14,7 @@ from scipy.special import ndtr
 from .._validation import check_choice, check_real, invalid
 from ._checks import check_angle, check_whole
 from ._painting import BANDS, PAINTERS, Palette
-from ._tangent import make_wcs
+from ._stamp_wcs import make_gnomonic
 from .stamps import Stamps
 
 CLASSES = ("elliptical", "edge-on", "spiral", "merger")
@@ -205,12 +205,13 @@ def pack_stamps(
     """Stamps with a tangential WCS each, north up and east left."""
     size = images.shape[-1]
     ra, dec = table["coord"].ra.deg, table["coord"].dec.deg
+    matrix = np.diag([-scale, scale]) / 3600
     table["coverage"] = np.ones(len(images))
     return Stamps(
         images=images,
         mask=np.zeros(images.shape, dtype=bool),
         table=table,
-        wcs=tuple(make_wcs(*place, size=size, scale=scale) for place in zip(ra, dec, strict=True)),
+        wcs=tuple(make_gnomonic(place, matrix, size) for place in zip(ra, dec, strict=True)),
         bands=bands,
         unit=u.nmgy,
         meta={"origin": "simulated"},
