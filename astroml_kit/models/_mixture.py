@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,13 +60,13 @@ class Mixture:
         norm = np.sqrt(2 * np.pi)
         return self._sum(values, lambda off, width: np.exp(-0.5 * off**2) / (norm * width))
 
-    def _sum(self, values: np.ndarray, part: object) -> np.ndarray:
+    def _sum(self, values: np.ndarray, part: Callable[..., np.ndarray]) -> np.ndarray:
         """Weigh what each part says; a column of values at a time, which keeps memory low."""
         columns = values[:, None] if values.ndim == 1 else values
         out = np.empty(columns.shape)
         for k, column in enumerate(columns.T):
             off = (column[:, None] - self.means) / self.widths
-            out[:, k] = np.sum(self.weights * part(off, self.widths), axis=1)  # type: ignore[operator]
+            out[:, k] = np.sum(self.weights * part(off, self.widths), axis=1)
         return out[:, 0] if values.ndim == 1 else out
 
     def find_quantiles(self, levels: np.ndarray | Sequence[float]) -> np.ndarray:
