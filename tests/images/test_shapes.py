@@ -77,7 +77,7 @@ def test_radii_of_sersic_profiles(n):
     assert row["petrosian_radius"].value == pytest.approx(petrosian, rel=0.01)
     for name, radius in zip(("r20", "r50", "r80"), radii, strict=True):
         assert row[name].value == pytest.approx(radius, rel=0.02)
-    # pixels spread light: a core of 2.7 of them looks 1.6 % wider, and less concentrated
+    # r20 of 2.7 pixels comes out 1.6 % wide at n = 4; the spread of pixels makes 0.6 % of it
     spread = {1: 0.02, 4: 0.04}[n]
     assert row["concentration"] == pytest.approx(5 * np.log10(radii[2] / radii[0]), abs=spread)
     assert row["asymmetry"] == pytest.approx(0, abs=1e-12)
